@@ -1,0 +1,1 @@
+"""hims-api: appointments and patient summaries of AROCORD-HIMS over HTTP."""
