@@ -1,0 +1,208 @@
+"""The readable chapters of a pack, each plain data taken from records and from vouched rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from pydantic import Field
+from sqlalchemy import select
+from sqlalchemy.engine import Connection
+
+from include.audit.selection import PackRecord, Selection
+from include.documents import Section, load_section
+from include.instants import format_instant
+from include.ledger import schema
+from include.ledger.rows import row_key, strangers
+from include.settings import Settings
+
+PRODUCTION = "production"
+
+
+class _Control(Section):
+    feature: str
+    events: tuple[str, ...] = Field(min_length=1)
+    hipaa: tuple[str, ...] = ()
+    nist: tuple[str, ...] = ()
+    soc2: tuple[str, ...] = ()
+    part11: tuple[str, ...] = ()
+
+
+class _Controls(Section):
+    controls: tuple[_Control, ...] = Field(min_length=1)
+
+
+def population(connection: Connection, chosen: Selection) -> list[dict[str, Any]]:
+    """Return every production deployment of the time, or of the releases, from the deployments'
+    side: what has no change, no permit or no vouching record shows as an exception."""
+    table, permit = schema.deployment, schema.permit
+    services = select(schema.release.c.service).where(schema.release.c.id.in_(chosen.releases))
+    staged = table.c.staged_at.between(chosen.since, chosen.until)
+    within = staged if chosen.kind == "period" else staged & table.c.service.in_(services)
+    rows = connection.execute(
+        select(table, schema.release.c.change_id, permit.c.change_id.label("permitted"))
+        .outerjoin(schema.release, schema.release.c.id == table.c.release_id)
+        .outerjoin(
+            permit,
+            (permit.c.fence == table.c.fence) & (permit.c.release_id == table.c.release_id),
+        )
+        .where(table.c.environment == PRODUCTION, within | table.c.release_id.in_(chosen.releases))
+        .order_by(table.c.id)
+    ).all()
+    keys = [row_key(table, id=row.id) for row in rows]
+    alien = set(strangers(connection, keys))
+    return [
+        {
+            "id": row.id,
+            "service": row.service,
+            "version": row.version,
+            "artefact": row.digest,
+            "staged_at": format_instant(row.staged_at),
+            "release": row.release_id,
+            "attempt": row.attempt,
+            "change": row.permitted or row.change_id,
+            "permit": row.fence if row.permitted else None,
+            "exceptions": [
+                *(["no_change"] if row.release_id is None or not row.change_id else []),
+                *(["no_permit"] if not row.permitted else []),
+                *(["not_recorded"] if key in alien else []),
+            ],
+        }
+        for key, row in zip(keys, rows, strict=True)
+    ]
+
+
+def changes(connection: Connection, chosen: Selection) -> list[dict[str, Any]]:
+    """Return every change with its revisions and what each differs in from the one before."""
+    change, revision = schema.change, schema.revision
+    found = []
+    for row in connection.execute(
+        select(change).where(change.c.id.in_(chosen.changes)).order_by(change.c.id)
+    ).all():
+        revisions = connection.execute(
+            select(revision).where(revision.c.change_id == row.id).order_by(revision.c.number)
+        ).all()
+        before: Mapping[str, Any] = {}
+        listed = []
+        for item in revisions:
+            listed.append(
+                {
+                    "number": item.number,
+                    "content_hash": item.content_hash,
+                    "author": item.author,
+                    "created_at": format_instant(item.created_at),
+                    "content": item.content,
+                    "difference": _difference(before, item.content),
+                }
+            )
+            before = item.content
+        found.append(
+            {
+                "id": row.id,
+                "type": row.type,
+                "title": row.title,
+                "requester": row.requester,
+                "release": row.release_id,
+                "content_hash": row.content_hash,
+                "revisions": listed,
+            }
+        )
+    return found
+
+
+def notices(connection: Connection, chosen: Selection) -> list[dict[str, Any]]:
+    """Return what was said to people."""
+    table = schema.notice
+    threads = [*chosen.releases, *chosen.changes]
+    rows = connection.execute(
+        select(table)
+        .where(table.c.thread.in_(threads), table.c.created_at <= chosen.until)
+        .order_by(table.c.id)
+    )
+    return [
+        {
+            "event": row.event,
+            "thread": row.thread,
+            "severity": row.severity,
+            "title": row.title,
+            "text": row.text,
+            "created_at": format_instant(row.created_at),
+        }
+        for row in rows
+    ]
+
+
+def votes(records: Sequence[PackRecord]) -> list[dict[str, Any]]:
+    """Return votes and checkpoints with who signed, when, and what it means (21 CFR 11.50)."""
+    return [
+        {
+            **_line(item),
+            "meaning": item.content.get("meaning"),
+            "auth": item.content["actor"]["auth"],
+            "content_hash": item.content["subject"].get("content_hash"),
+            "details": item.content.get("details", {}),
+        }
+        for item in _of(records, "vote", "cab", "checkpoint", "change")
+    ]
+
+
+def gates(records: Sequence[PackRecord]) -> list[dict[str, Any]]:
+    """Return every gate's verdict, and what the permit's conditions were."""
+    return [
+        {**_line(item), "details": item.content.get("details", {})}
+        for item in _of(records, "gate", "permit", "backup")
+    ]
+
+
+def deployment_log(records: Sequence[PackRecord]) -> list[dict[str, Any]]:
+    """Return every step of building, deploying and going back."""
+    return [
+        _line(item)
+        for item in _of(records, "release", "staging", "window", "deploy", "rollback", "service")
+    ]
+
+
+def controls(settings: Settings, records: Sequence[PackRecord]) -> list[dict[str, Any]]:
+    """Return config/controls.yaml with the number of records that speak for each row."""
+    label = settings.label("controls.yaml")
+    file = load_section(settings.config_file("controls.yaml"), _Controls, name=label)
+    return [
+        {
+            **row.model_dump(mode="json"),
+            "records": sum(1 for item in records if _speaks(item.content["event"], row.events)),
+        }
+        for row in file.controls
+    ]
+
+
+def _speaks(event: str, patterns: Sequence[str]) -> bool:
+    return any(
+        pattern == "*" or event == pattern or event.startswith(f"{pattern}.")
+        for pattern in patterns
+    )
+
+
+def _of(records: Sequence[PackRecord], *families: str) -> Iterator[PackRecord]:
+    return (item for item in records if item.content["event"].partition(".")[0] in families)
+
+
+def _line(item: PackRecord) -> dict[str, Any]:
+    content = item.content
+    return {
+        "seq": item.seq,
+        "time": content["time"],
+        "event": content["event"],
+        "outcome": content["outcome"],
+        "reason": content["reason"],
+        "by": content["actor"]["name"],
+        "user": content["actor"]["user"],
+        "message": content["message"],
+    }
+
+
+def _difference(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        key: {"from": before.get(key), "to": after.get(key)}
+        for key in sorted({*before, *after})
+        if before and before.get(key) != after.get(key)
+    }

@@ -1,0 +1,148 @@
+"""Evidence files: what records name, as it is on the disk now.
+
+Files below the state directory's `evidence` go into packs and are verified with the ledger. Backups
+do not: they hold patients' data, and their digest and proof are in the records.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from include.audit.selection import PackRecord
+
+LARGEST = 64 << 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Piece:
+    """One piece of evidence that a record names. `content` is the file's, where it is packed.
+
+    `status` is `included`, `by_digest` (not for packs), `superseded` (a later record names what the
+    file holds now), `missing` or `differs`.
+    """
+
+    seq: int
+    uri: str
+    sha256: str
+    status: str
+    message: str
+    file: str | None = None
+    content: bytes = b""
+
+    def document(self) -> dict[str, Any]:
+        """Return the piece as the pack lists it."""
+        return {
+            "seq": self.seq,
+            "uri": self.uri,
+            "sha256": self.sha256,
+            "status": self.status,
+            "message": self.message,
+            "file": self.file,
+        }
+
+
+def gather(records: Sequence[PackRecord], root: Path) -> list[Piece]:
+    """Return every piece of evidence in the order of records; `root` holds what may be packed."""
+    named = [item for record in records for item in named_evidence(record.seq, record.content)]
+    newest = {uri: sha256 for _, uri, sha256 in named}
+    pieces, packed = [], set[str]()
+    for seq, uri, sha256 in named:
+        piece = _piece(seq, uri, sha256, newest[uri], root.resolve())
+        if piece.file is not None and piece.file in packed:
+            # The same file for another record: once is enough.
+            piece = Piece(**{**_plain(piece), "content": b""})
+        if piece.file is not None:
+            packed.add(piece.file)
+        pieces.append(piece)
+    return pieces
+
+
+def _plain(piece: Piece) -> dict[str, Any]:
+    return {**piece.document(), "content": piece.content}
+
+
+def named_evidence(seq: int, content: Mapping[str, Any]) -> Iterator[tuple[int, str, str]]:
+    """Yield seq, URI and digest of every piece of evidence that a record's content names."""
+    listed = content.get("evidence")
+    for item in listed if isinstance(listed, list) else ():
+        if isinstance(item, dict) and "uri" in item and "sha256" in item:
+            yield seq, str(item["uri"]), str(item["sha256"])
+
+
+def evidence_below(named: Iterable[tuple[int, str, str]], root: Path) -> list[tuple[int, str, str]]:
+    """Return those pieces of evidence that are files below `root`."""
+    root = root.resolve()
+    return [item for item in named if _inside(item[1], root) is not None]
+
+
+def changed_evidence(
+    named: Sequence[tuple[int, str, str]], root: Path
+) -> Iterator[tuple[str, int, str]]:
+    """Yield status (`missing` or `differs`), seq and sentence for every file below `root` that is
+    no longer what its record names; `named` is in the order of records."""
+    root = root.resolve()
+    newest = {uri: sha256 for _, uri, sha256 in named}
+    actual: dict[str, str] = {}
+    for seq, uri, sha256 in named:
+        path = _inside(uri, root)
+        if path is None:
+            continue
+        if uri not in actual:
+            try:
+                with path.open("rb") as stream:
+                    actual[uri] = "sha256:" + hashlib.file_digest(stream, "sha256").hexdigest()
+            except OSError as error:
+                actual[uri] = f"cannot be read: {error.strerror}"
+        if not actual[uri].startswith("sha256:"):
+            yield "missing", seq, _missing(path, seq, actual[uri])
+        elif actual[uri] not in (sha256, newest[uri]):
+            yield "differs", seq, _differs(path, seq)
+
+
+def _missing(path: Path, seq: int, why: str) -> str:
+    return f"{path}, which record {seq} names, {why}"
+
+
+def _differs(path: Path, seq: int) -> str:
+    return f"{path} is not what record {seq} names: it was changed since"
+
+
+def _inside(uri: str, root: Path) -> Path | None:
+    """Return the file that a URI names if it lies below `root`, which is resolved."""
+    try:
+        parts = urlsplit(uri)
+        path = Path(unquote(parts.path))
+        inside = parts.scheme == "file" and path.resolve().is_relative_to(root)
+    except (OSError, ValueError):
+        return None
+    return path if inside else None
+
+
+def _piece(seq: int, uri: str, sha256: str, newest: str, root: Path) -> Piece:
+    def said(status: str, message: str, **rest: Any) -> Piece:
+        return Piece(seq=seq, uri=uri, sha256=sha256, status=status, message=message, **rest)
+
+    if not uri.startswith("file:"):
+        return said("by_digest", "not a file on this machine")
+    path = _inside(uri, root)
+    if path is None:
+        return said("by_digest", "kept where it is: only its digest is packed")
+    try:
+        if path.stat().st_size > LARGEST:
+            return said("by_digest", f"larger than {LARGEST >> 20} MiB: only its digest is packed")
+        content = path.read_bytes()
+    except OSError as error:
+        return said("missing", _missing(path, seq, f"cannot be read: {error.strerror}"))
+    actual = "sha256:" + hashlib.sha256(content).hexdigest()
+    if actual == sha256:
+        name = "".join(char if char.isalnum() or char in "._-" else "_" for char in path.name)
+        file = f"evidence/{sha256.removeprefix('sha256:')[:16]}-{name[-80:]}"
+        return said("included", "as it was recorded", file=file, content=content)
+    if newest != sha256 and newest == actual:
+        return said("superseded", "written anew by a later try, whose record names it as it is")
+    return said("differs", _differs(path, seq))

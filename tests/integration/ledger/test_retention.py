@@ -1,0 +1,233 @@
+"""What is kept six years, what a hold keeps longer, and what is left when it goes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import psycopg
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sqlalchemy import insert
+
+from include.ledger import Actor, Ledger, Source, Subject, Unit, schema
+from include.ledger.hold import holds, lift_hold, place_hold
+from include.ledger.kept_text import keep_text, kept_text
+from include.ledger.retention import expired, prune, pruned_leaves, retain_until
+from tests.integration.conftest import PostgresServer
+
+NOW = datetime.now(UTC).replace(microsecond=0)
+LONG_AGO = NOW - timedelta(days=365 * 7)
+CORA = Actor(user="cora", name="Cora Ellis", auth="test")
+CLI = Source(kind="cli")
+RELEASE = "hims-api-2.3.0"
+
+
+def write(ledger: Ledger, at: datetime, event: str = "a.thing", **rest: Any) -> None:
+    with ledger.write(CORA, CLI, at) as unit:
+        unit.append(event, Subject(kind="thing", id="1"), message=event, **rest)
+
+
+def seqs(ledger: Ledger, now: datetime = NOW) -> list[str]:
+    with ledger.read() as connection:
+        return [item.event for item in expired(connection, now)[0]]
+
+
+def test_six_years_and_not_a_moment_less() -> None:
+    for created, until in [
+        ("2026-11-28T07:00:00", "2032-11-28T07:00:00"),
+        ("2028-02-29T12:00:00", "2034-03-01T12:00:00"),
+        ("2026-02-28T23:59:59", "2032-02-28T23:59:59"),
+    ]:
+        start = datetime.fromisoformat(created).replace(tzinfo=UTC)
+        assert retain_until(start, None) == datetime.fromisoformat(until).replace(tzinfo=UTC)
+
+
+INSTANTS = st.integers(0, 4 * 10**9).map(lambda seconds: datetime.fromtimestamp(seconds, UTC))
+
+
+@given(INSTANTS, INSTANTS)
+def test_the_later_of_creation_and_effect_counts(first: datetime, second: datetime) -> None:
+    until = retain_until(first, second)
+    assert until == max(retain_until(first, None), retain_until(second, None))
+    assert until - max(first, second) >= timedelta(days=365 * 6)
+
+
+def test_only_what_is_past_its_time_goes_and_leaves_its_hash_and_a_record(ledger: Ledger) -> None:
+    write(ledger, LONG_AGO, "old.one", details={"secret": "long ago"})
+    write(ledger, NOW - timedelta(days=365 * 5), "young.one")
+    before = {row["seq"]: bytes(row["leaf_hash"]) for row in ledger.records()}
+    done = prune(ledger, CORA, CLI, NOW, dry=False)
+    assert [item.event for item in done.records] == ["old.one"]
+    rows = ledger.records()
+    assert {row["seq"]: bytes(row["leaf_hash"]) for row in rows if row["seq"] in before} == before
+    old, young, said = (json.loads(row["body"]) for row in rows)
+    assert (old["event"], old["reason"]) == ("old.one", "pruned")
+    assert "long ago" not in json.dumps(old)
+    assert young["message"] == "young.one"
+    assert said["event"] == "retention.pruned"
+    (named,) = said["details"]["records"]
+    assert named == {"seq": rows[0]["seq"], "leaf_hash": "sha256:" + before[rows[0]["seq"]].hex()}
+    with ledger.read() as connection:
+        assert pruned_leaves(connection) == {named["seq"]: named["leaf_hash"]}
+    assert prune(ledger, CORA, CLI, NOW, dry=False).records == ()
+
+
+def test_a_dry_run_changes_nothing(ledger: Ledger) -> None:
+    write(ledger, LONG_AGO)
+    before = ledger.records()
+    assert len(prune(ledger, CORA, CLI, NOW, dry=True).records) == 1
+    assert ledger.records() == before
+
+
+def test_what_a_release_says_is_in_effect_until_the_last_word_about_it(ledger: Ledger) -> None:
+    write(ledger, LONG_AGO, "early.word", release=RELEASE)
+    write(ledger, NOW - timedelta(days=100), "late.word", release=RELEASE)
+    write(ledger, LONG_AGO, "other.word", release="hims-api-1.0.0")
+    write(ledger, LONG_AGO, "change.word", change="CHG-000001")
+    assert seqs(ledger) == ["other.word", "change.word"]
+    assert "early.word" in seqs(ledger, NOW + timedelta(days=365 * 7))
+
+
+def test_a_policy_is_in_effect_until_the_next(ledger: Ledger) -> None:
+    def policy(at: datetime, old: str | None, new: str) -> None:
+        with ledger.write(CORA, CLI, at) as unit:
+            values = {"name": "a.yaml", "sha256": new, "noted_at": at}
+            if old is None:
+                unit.execute(insert(schema.policy_file).values(**values))
+            else:
+                unit.execute(schema.policy_file.update().values(**values))
+            unit.append(
+                "policy.changed" if old else "policy.loaded",
+                Subject(kind="policy", id="a.yaml", content_hash=new),
+                message=new,
+                difference={"content": {"from": old, "to": new}},
+            )
+
+    policy(LONG_AGO, None, "sha256:a")
+    assert seqs(ledger) == [], "in force still"
+    policy(NOW - timedelta(days=100), "sha256:a", "sha256:b")
+    assert seqs(ledger) == [], "superseded a hundred days ago"
+    later = NOW + timedelta(days=365 * 6 + 10)
+    assert seqs(ledger, later) == ["policy.loaded"], "the second is in force"
+
+
+@pytest.mark.parametrize(
+    ("kind", "subject", "kept"),
+    [
+        ("everything", None, ["of.release", "of.change", "of.nothing"]),
+        ("release", RELEASE, ["of.release"]),
+        ("change", "CHG-000007", ["of.change"]),
+        ("release", "other-1.0.0", []),
+    ],
+)
+def test_a_hold_wins_until_it_is_lifted(
+    ledger: Ledger, kind: Any, subject: str | None, kept: list[str]
+) -> None:
+    write(ledger, LONG_AGO, "of.release", release=RELEASE)
+    write(ledger, LONG_AGO, "of.change", change="CHG-000007")
+    write(ledger, LONG_AGO, "of.nothing")
+    with ledger.write(CORA, CLI, NOW) as unit:
+        placed = place_hold(unit, kind, subject, "a case", allowed=True)
+    assert (placed.ok, placed.id) == (True, "HLD-000001")
+    done = prune(ledger, CORA, CLI, NOW, dry=False)
+    everything = {"of.release", "of.change", "of.nothing"}
+    # What the hold speaks of has been spoken of today, too, and stays for that alone.
+    assert {item.event for item in done.records} == everything - set(kept)
+    with ledger.write(CORA, CLI, NOW) as unit:
+        assert lift_hold(unit, "HLD-000001", "the case is closed", allowed=True).ok
+    with ledger.read() as connection:
+        (hold,) = holds(connection)
+    assert (hold.lifted_by, hold.lift_reason) == ("cora", "the case is closed")
+    later = NOW + timedelta(days=365 * 7)
+    assert set(seqs(ledger, later)) >= set(kept)
+
+
+def refuse(unit: Unit, how: str) -> Any:
+    if how == "not_eligible":
+        return place_hold(unit, "everything", None, "why", allowed=False)
+    if how == "no_reason":
+        return place_hold(unit, "everything", None, " ", allowed=True)
+    return lift_hold(unit, "HLD-000009", "why", allowed=True)
+
+
+@pytest.mark.parametrize("how", ["not_eligible", "no_reason", "not_found"])
+def test_a_refusal_is_on_record(ledger: Ledger, how: str) -> None:
+    with ledger.write(CORA, CLI, NOW) as unit:
+        answer = refuse(unit, how)
+    assert (answer.ok, answer.reason) == (False, how)
+    record = json.loads(ledger.records(event="hold.refused")[0]["body"])
+    assert (record["outcome"], record["reason"]) == ("denied", how)
+    with ledger.read() as connection:
+        assert holds(connection) == []
+
+
+def test_a_text_is_forgotten_with_the_last_record_that_speaks_of_it(ledger: Ledger) -> None:
+    with ledger.write(CORA, CLI, LONG_AGO) as unit:
+        name = keep_text(unit, "a comment")
+        unit.append("vote.cast", Subject(kind="x", id="1"), message="x", details={"comment": name})
+    with ledger.write(CORA, CLI, NOW - timedelta(days=9)) as unit:
+        unit.append("vote.cast", Subject(kind="x", id="2"), message="x", details={"comment": name})
+    prune(ledger, CORA, CLI, NOW, dry=False)
+    with ledger.read() as connection:
+        assert kept_text(connection, name) == "a comment"
+
+
+def test_a_text_that_nothing_speaks_of_any_more_leaves_its_hash(ledger: Ledger) -> None:
+    with ledger.write(CORA, CLI, LONG_AGO) as unit:
+        name = keep_text(unit, "a comment")
+        unit.append("vote.cast", Subject(kind="x", id="1"), message="x", details={"comment": name})
+    done = prune(ledger, CORA, CLI, NOW, dry=False)
+    assert done.texts == (name,)
+    with ledger.read() as connection:
+        assert kept_text(connection, name) is None
+    (record,) = ledger.records(event="retention.forgotten")
+    assert json.loads(record["body"])["details"]["texts"] == [name]
+
+
+YOUNG, OLD = "young.one", "old.one"
+
+
+@pytest.fixture(params=["ledger_app", "ledger_owner"])
+def role(
+    request: pytest.FixtureRequest, ledger: Ledger, ledger_url: str, postgres: PostgresServer
+) -> Iterator[psycopg.Connection[Any]]:
+    """Return a connection as a role, to a ledger with an old and a young record and a hold."""
+    write(ledger, LONG_AGO, OLD, release=RELEASE)
+    write(ledger, NOW - timedelta(days=365 * 5), YOUNG)
+    with ledger.write(CORA, CLI, NOW) as unit:
+        keep_text(unit, "a comment")
+        place_hold(unit, "release", RELEASE, "a case", allowed=True)
+    name = ledger_url.rpartition("/")[2]
+    with psycopg.connect(postgres.url(name, request.param), autocommit=True) as connection:
+        yield connection
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "SELECT prune_records(ARRAY(SELECT seq FROM record WHERE event = 'young.one'))",
+        "SELECT prune_records(ARRAY(SELECT seq FROM record WHERE event = 'old.one'))",
+        "UPDATE record SET pruned = true WHERE event = 'young.one'",
+        "UPDATE record SET pruned = true, body = stub(body) WHERE event = 'young.one'",
+        "UPDATE record SET pruned = true, body = stub(body) WHERE event = 'old.one'",
+        "UPDATE record SET body = '{}' WHERE event = 'old.one'",
+        "UPDATE record SET leaf_hash = '\\x00', pruned = true WHERE event = 'old.one'",
+        "DELETE FROM record",
+        "TRUNCATE record",
+        "SELECT forget_texts(ARRAY(SELECT digest FROM kept_text), now())",
+        "UPDATE kept_text SET body = 'another'",
+        "DELETE FROM kept_text",
+        "DELETE FROM legal_hold",
+        "UPDATE legal_hold SET subject = 'other-1.0.0'",
+        "UPDATE legal_hold SET reason = 'none', lifted_by = 'x', lifted_at = now()",
+    ],
+)
+def test_the_database_lets_nobody_prune_early_or_past_a_hold(
+    role: psycopg.Connection[Any], statement: str
+) -> None:
+    with pytest.raises(psycopg.errors.InsufficientPrivilege):
+        role.execute(statement.encode())
