@@ -1,0 +1,151 @@
+"""A meeting of the board: which ballots it takes, whom it asks, and minutes from the ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import select, update
+
+from include.changes.agenda import item, lines_of, waiting
+from include.changes.ballot import newest_ballot, open_ballot_of
+from include.changes.case import case_of
+from include.changes.change import load_change
+from include.changes.desk import Desk
+from include.changes.parties import stakes
+from include.changes.urgent import URGENT, ready
+from include.changes.view import votes
+from include.ledger import Subject, schema
+from include.notices.wording import moment, short_digest
+
+
+def open_meeting(desk: Desk, run_id: str, changes: Sequence[str] | None) -> list[dict[str, Any]]:
+    """Put the waiting ballots (or those on `changes`) on this meeting's table.
+
+    Return one question for each change and seat: who may answer, what they are shown, until when.
+    A ballot is on one table at a time; asked again by the same run the questions are the same.
+    Overdue ballots end here, and nothing approves by their silence.
+    """
+    desk.sweep()
+    # The cut-off: what nothing keeps from the board any more comes before it.
+    for name in ready(desk, urgent=False) if changes is None else ():
+        desk.go_on(name)
+    agenda = desk.catalogue.policy.agenda
+    chosen = waiting(desk, most=agenda.most) if changes is None else list(changes)
+    table = schema.ballot
+    with desk.unit() as unit:
+        taken = []
+        for name in chosen:
+            change = load_change(unit.connection, name, lock=True)
+            ballot = open_ballot_of(unit.connection, name)
+            if ballot is None or change.release_id is not None:
+                continue
+            if ballot.meeting not in (None, run_id) and ballot.closes_at > unit.now:
+                continue
+            urgent = change.type in URGENT
+            closes = ballot.closes_at if urgent else min(
+                ballot.closes_at, unit.now + agenda.answer_in
+            )  # fmt: skip
+            if ballot.meeting is None:
+                unit.execute(
+                    update(table)
+                    .where(table.c.id == ballot.id)
+                    .values(meeting=run_id, closes_at=closes)
+                )
+            taken.append(name)
+        unit.append(
+            "meeting.opened",
+            Subject(kind="meeting", id=run_id),
+            message=f"{len(taken)} changes are before the board",
+            details={"changes": taken},
+        )
+    return [question for name in taken for question in _questions(desk, name)]
+
+
+def _questions(desk: Desk, change_id: str) -> list[dict[str, Any]]:
+    board, people = desk.catalogue.board, desk.catalogue.people
+    entry = item(desk, change_id)
+    with desk.ledger.read() as connection:
+        change = load_change(connection, change_id)
+        ballot = open_ballot_of(connection, change_id)
+    if ballot is None:
+        return []
+    barred = stakes(ballot.parties, people).because
+    found = []
+    for seat in ballot.rule.asked:
+        eligible = board.eligible(seat, board.day(desk.clock()), barred)
+        occupants = board.seats[seat].occupants(board.day(desk.clock()))
+        names = [person.name for user in eligible if (person := people.find(user)) is not None]
+        # The group follows delegations by itself; names are needed only where someone is barred.
+        assigned = [f"group:{seat}"] if eligible == occupants else list(eligible)
+        body = [
+            *lines_of(entry),
+            "",
+            f"Your vote signs `{short_digest(change.content_hash)}`: should what is significant "
+            "change, it is void, and you are asked again.",
+            "",
+            f"Who decides, until {moment(ballot.closes_at, str(board.zone))}: "
+            + (" or ".join(names) or "nobody may vote for this seat"),
+        ]
+        found.append(
+            {
+                "change": change_id,
+                "seat": seat,
+                "title": board.seats[seat].title,
+                "people": names,
+                "assigned": assigned or ["nobody"],
+                "subject": f"{board.seats[seat].title}: {change_id}",
+                "body": "\n".join(body),
+                "content_hash": change.content_hash,
+            }
+        )
+    return found
+
+
+def still_open(desk: Desk, change_id: str, content_hash: str) -> datetime | None:
+    """Return until when this content can be voted on, None where it cannot any more."""
+    with desk.ledger.read() as connection:
+        ballot = open_ballot_of(connection, change_id)
+    if ballot is None or ballot.content_hash != content_hash or ballot.closes_at <= desk.clock():
+        return None
+    return ballot.closes_at
+
+
+def minutes(desk: Desk, run_id: str) -> str | None:
+    """Return the minutes of a meeting, in Markdown, from what the ledger holds; and record them.
+
+    Whatever was not decided when its time was over ends here, undecided. None where the meeting had
+    nothing before it.
+    """
+    desk.sweep()
+    lines = [f"# Minutes of the Change Advisory Board, {desk.clock():%Y-%m-%d %H:%M}Z", ""]
+    table = schema.ballot
+    with desk.ledger.read() as connection:
+        rows = connection.execute(
+            select(table.c.change_id).where(table.c.meeting == run_id).order_by(table.c.id)
+        ).scalars()
+        names = list(rows)
+        if not names:
+            return None
+        for name in names:
+            change = load_change(connection, name)
+            ballot = newest_ballot(connection, change)
+            case = case_of(change, connection, desk.clock(), desk.settings)
+            decided = ballot.state if ballot is not None else "taken back"
+            lines += [f"## {name}: {decided}", ""]
+            lines += [
+                f"- {vote['seat'].replace('_', ' ')}: {vote['voter']} {vote['choice']}"
+                + ("" if vote["counts"] else " (does not count)")
+                for vote in votes(connection, change, ballot, case)
+            ]
+            lines += [f"- The change is {change.state}.", ""]
+    text = "\n".join(lines)
+    with desk.unit() as unit:
+        unit.append(
+            "meeting.closed",
+            Subject(kind="meeting", id=run_id),
+            message=f"the minutes of {run_id} are written",
+            details={"minutes": text[:20_000]},
+        )
+    return text

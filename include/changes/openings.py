@@ -1,0 +1,78 @@
+"""Finding a change its time: the first opening in what was planned that nobody else has booked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import func, select
+from sqlalchemy.dialects.postgresql import Range
+
+from include.changes.case import Case
+from include.ledger import schema
+
+# Far more openings than any plan reaches; what is planned for longer is not planned.
+_MOST = 400
+_STEP = timedelta(microseconds=1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stretch:
+    """From when to when a change would work, its way back included, and in which window."""
+
+    window: str
+    start: datetime
+    end: datetime
+
+
+def first_free(case: Case) -> Stretch | None:
+    """Return the first stretch that the calendar allows and nobody has booked, None without one."""
+    return next((item for item in _stretches(case) if not _taken(case, item)), None)
+
+
+def first_open(case: Case) -> Stretch | None:
+    """Return the first stretch that the calendar allows, whoever has booked it."""
+    return next(_stretches(case), None)
+
+
+def _stretches(case: Case) -> Iterator[Stretch]:
+    if case.emergency:
+        yield Stretch(window="emergency", start=case.now, end=case.now + case.needs)
+        return
+    if case.planned is None:
+        return
+    earliest, latest = case.planned
+    window = (case.content.get("slot") or {}).get("window")
+    start = max(earliest, case.now)
+    for _ in range(_MOST):
+        opening = case.calendar.next(
+            needs=case.needs,
+            not_before=start,
+            systems=case.change.systems,
+            window=window,
+            change=case.change.id,
+        )
+        if opening is None or opening.start + case.needs > latest:
+            return
+        yield Stretch(window=opening.window, start=opening.start, end=opening.start + case.needs)
+        # Behind whoever is there, or right behind this one: several fit into one window.
+        start = _behind(case, opening.start, opening.start + case.needs) or opening.end + _STEP
+
+
+def _taken(case: Case, stretch: Stretch) -> bool:
+    return _behind(case, stretch.start, stretch.end) is not None
+
+
+def _behind(case: Case, start: datetime, end: datetime) -> datetime | None:
+    """Return when those who have booked any of `[start, end)` on its systems have ended."""
+    table = schema.slot
+    found: datetime | None = case.connection.execute(
+        select(func.max(func.upper(table.c.during))).where(
+            table.c.system.in_(case.change.systems),
+            table.c.released_at.is_(None),
+            table.c.change_id != case.change.id,
+            table.c.during.overlaps(Range(start, end, bounds="[)")),
+        )
+    ).scalar()
+    return found

@@ -1,0 +1,130 @@
+"""Fields of a change request: text that people wrote, kept as it is and within bounds."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Annotated, Any
+from zoneinfo import ZoneInfo
+
+from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, PlainValidator
+
+from include.calendar.wall_time import resolve
+from include.errors import InputError
+from include.instants import parse_instant
+
+_EARLIEST, _LATEST = 1990, 2199
+_NAMED_ADDRESS = re.compile(r"^[^<>]*<([^<>\s@]+@[^<>\s@]+)>$")
+_SPACE = re.compile(r"\s")
+
+
+def _plain_text(value: Any) -> Any:
+    if isinstance(value, bool | int | float | date):
+        # YAML reads `2.3`, `yes` and `2025-02-01` as something else than the text that was meant.
+        message = f"must be text; put it in quotes (read as {type(value).__name__})"
+        raise ValueError(message)  # noqa: TRY004 - pydantic explains only ValueErrors
+    return value
+
+
+def _printable(value: str) -> str:
+    for character in value:
+        if unicodedata.category(character) == "Cc" and character not in "\n\t":
+            raise ValueError(f"holds the control character U+{ord(character):04X}")
+    return value.strip()
+
+
+def _one_line(value: str) -> str:
+    if "\n" in value or "\t" in value:
+        raise ValueError("must be one line")
+    return value
+
+
+def _filled(value: str) -> str:
+    if not value:
+        raise ValueError("is empty")
+    return value
+
+
+Line = Annotated[
+    str,
+    Field(max_length=200),
+    BeforeValidator(_plain_text),
+    AfterValidator(_printable),
+    AfterValidator(_one_line),
+    AfterValidator(_filled),
+]
+Paragraphs = Annotated[
+    str,
+    Field(max_length=10_000),
+    BeforeValidator(_plain_text),
+    AfterValidator(_printable),
+    AfterValidator(_filled),
+]
+Name = Annotated[str, Field(max_length=100), BeforeValidator(_plain_text)]
+
+
+def _identity(value: str) -> str:
+    # `Mei Tan <mei@tan.example>`, as git prints an author: people are known by the address in it.
+    named = _NAMED_ADDRESS.match(value)
+    word = named[1] if named else value
+    if _SPACE.search(word):
+        raise ValueError(
+            "must be one address or account, like mei@tan.example: a name alone says not who it is"
+        )
+    return word
+
+
+Identity = Annotated[Line, AfterValidator(_identity)]
+
+
+def _moment(value: Any) -> Any:
+    """Read a date, a wall time or an instant: what a plan's dates may be."""
+    if isinstance(value, datetime | date):
+        text: Any = value.isoformat()
+    else:
+        text = value
+    if not isinstance(text, str):
+        message = "write a date like 2025-02-01, or a time like 2025-02-01T02:00"
+        raise ValueError(message)  # noqa: TRY004 - pydantic explains only ValueErrors
+    text = text.strip()
+    try:
+        found: date | datetime = (
+            date.fromisoformat(text)
+            if len(text) == len("2025-02-01")
+            else datetime.fromisoformat(text)
+        )
+    except ValueError:
+        message = f"{ascii(text)[:40]} is no date; write it like 2025-02-01 or 2025-02-01T02:00"
+        raise ValueError(message) from None
+    if not _EARLIEST <= found.year <= _LATEST:
+        raise ValueError(f"the year {found.year} is out of reach")
+    if isinstance(found, datetime) and found.tzinfo is not None:
+        try:
+            return parse_instant(text)
+        except InputError as error:
+            raise ValueError(str(error)) from error
+    return found
+
+
+Moment = Annotated[
+    date,
+    PlainValidator(_moment),
+    PlainSerializer(lambda value: value.isoformat(), when_used="json"),
+]
+
+
+def begins(moment: date | datetime, zone: ZoneInfo) -> datetime:
+    """Return the instant at which it begins; a bare date is the whole local day."""
+    return _instant(moment, zone, after=0)
+
+
+def ends(moment: date | datetime, zone: ZoneInfo) -> datetime:
+    """Return the instant at which it ends; a bare date is the whole local day, end inclusive."""
+    return _instant(moment, zone, after=1)
+
+
+def _instant(moment: date | datetime, zone: ZoneInfo, *, after: int) -> datetime:
+    if isinstance(moment, datetime):
+        return moment.astimezone(UTC) if moment.tzinfo is not None else resolve(moment, zone)
+    return resolve(datetime.combine(moment + timedelta(days=after), time()), zone)

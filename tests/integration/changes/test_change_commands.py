@@ -1,0 +1,94 @@
+"""`./hims change` on a real ledger: what it prints, how it ends, and what hostile words do."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from include.cli import main
+from include.ledger import schema
+from tests.integration.changes.office import NORMAL, Office
+
+Call = Callable[..., tuple[int, Any, str]]
+
+
+@pytest.fixture
+def call(office: Office, ledger_url: str, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> Call:
+    """Return a function that runs a command with --json: its status, its document, its stderr."""
+    monkeypatch.setenv("HIMS_CONFIG", str(office.settings.directory))
+    monkeypatch.setenv("AIRFLOW_CONN_RELEASE_CONTROL_DB", ledger_url)
+
+    def run(*words: str) -> tuple[int, Any, str]:
+        status = main(["change", *words, "--json"])
+        said = capsys.readouterr()
+        return status, json.loads(said.out) if said.out else None, said.err
+
+    return run
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> str:
+    path = tmp_path / "change.yaml"
+    far = {"schedule": {"planned_start": "2098-12-01", "planned_end": "2099-01-15"}}
+    path.write_text(json.dumps({**NORMAL, **far}))
+    return str(path)
+
+
+def test_from_submission_to_the_end(call: Call, file: str) -> None:
+    status, shown, _ = call("submit", file)
+    assert (status, shown["id"], shown["state"]) == (0, "CHG-000001", "authorizing")
+    status, edited, _ = call("edit", "CHG-000001", "--set", "labels=[portal]", "--revision", "1")
+    assert (status, edited["revision"], edited["message"]) == (0, 2, "the votes stand")
+    assert call("why", "CHG-000001")[0] == 1
+    assert call("cancel", "CHG-000001", "--reason", "no longer wanted")[1]["state"] == "cancelled"
+    status, found, _ = call("list", "--state", "cancelled")
+    assert (status, [item["id"] for item in found["changes"]]) == (0, ["CHG-000001"])
+
+
+def test_an_edit_that_is_refused_ends_with_1_in_whatever_state(call: Call, tmp_path: Path) -> None:
+    late = tmp_path / "late.yaml"
+    late.write_text(json.dumps({**NORMAL, "schedule": {}}))
+    assert call("submit", str(late))[1]["state"] == "assessing"
+    status, shown, _ = call("edit", "CHG-000001", "--set", "title=other", "--revision", "7")
+    assert (status, shown["revision"]) == (1, 1)
+    assert "you edited 7" in shown["message"]
+
+
+def test_what_is_wrong_in_an_edit_is_told_by_its_key(call: Call, file: str) -> None:
+    call("submit", file)
+    status, said, _ = call("edit", "CHG-000001", "--set", "tittle=x", "--set", "type=nrmal")
+    assert status == 1
+    assert {(item["key"], item["line"]) for item in said["errors"]} == {
+        ("tittle", None), ("type", None),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("list", "--state", "authorising"), 'did you mean "authorizing"?'),
+        (("list", "--type", "urgent"), "there is no type"),
+        (("list", "--system", "fronted"), 'did you mean "frontend"?'),
+        (("show", "CHG-000009"), "no change CHG-000009"),
+        (("show", "\udcff"), "is not UTF-8 text"),
+        (("cancel", "CHG-000001", "--reason", "\udcff"), "is not UTF-8 text"),
+        (("edit", "CHG-000001", "--set", "title=\udcff"), "is not UTF-8 text"),
+        (("edit", "CHG-000001"), "say what to edit"),
+        (("submit", "FILE", "--user", "ritta"), 'did you mean "rita"?'),
+    ],
+)
+def test_misuse_is_one_sentence_and_changes_nothing(
+    call: Call, office: Office, file: str, words: tuple[str, ...], said: str
+) -> None:
+    call("submit", file)
+    before = office.records()
+    status, document, told = call(*[file if word == "FILE" else word for word in words])
+    assert (status, document) == (2, None)
+    assert said in told
+    assert "Traceback" not in told
+    assert office.records() == before
+    assert len(office.rows(schema.change)) == 1
