@@ -1,0 +1,96 @@
+"""What the targets in clouds share: slots by name, shares checked, health asked over HTTP."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from include.deploy.smoke import request
+from include.deploy.target import Artefact, Colour, Health
+from include.errors import FencedOff, TargetError
+from include.services.cloud import SlotNames
+from include.services.service import Service
+
+# What a slot says of itself, where the platform keeps such things: labels, tags, annotations.
+VERSION = "release-control.version"
+DIGEST = "release-control.digest"
+FENCE = "release-control.fence"
+POLL = 1.0
+
+
+def named(names: SlotNames, slot: Colour) -> str:
+    """Return the name of a slot."""
+    return names.blue if slot is Colour.BLUE else names.green
+
+
+def variable(setting: str) -> str:
+    """Return the environment variable of a setting, as the local target's agent names it."""
+    return f"HIMS_{setting.upper().replace('-', '_')}"
+
+
+def require_shares(weights: Mapping[Colour, int]) -> dict[Colour, int]:
+    """Return both shares; TargetError unless they add up to 100."""
+    wanted = {colour: weights.get(colour, 0) for colour in Colour}
+    if sum(wanted.values()) != 100 or min(wanted.values()) < 0:
+        shown = ", ".join(f"{colour} {share}" for colour, share in wanted.items())
+        raise TargetError(f"shares must be 0 or more and add up to 100, not {shown}")
+    return wanted
+
+
+def require_fence(where: str, fence: int, seen: int) -> None:
+    """Raise FencedOff if a newer fence has been used."""
+    if fence < seen:
+        raise FencedOff(
+            f"{where}: this permit's fence is {fence}, but {seen} has been used since; nothing was "
+            "changed"
+        )
+
+
+def ask_health(service: Service, address: str, *, running: bool, held: Artefact | None) -> Health:
+    """Return how a slot is, as its own answers say."""
+    if held is None and not running:
+        return Health(running=False, ready=False, message="empty")
+    ready = request(address + service.checks.ready, timeout=5)
+    said = request(address + service.checks.version, timeout=5)
+    try:
+        document = json.loads(said.body)
+    except ValueError:
+        document = {}
+    if not isinstance(document, dict):
+        document = {}
+    answers = ready.status != 0
+    return Health(
+        running=running,
+        ready=ready.status == 200,
+        message="ready"
+        if ready.status == 200
+        else (
+            f"{service.checks.ready} answers {ready.status}"
+            if answers
+            else f"does not answer ({ready.body[:100]})"
+        ),
+        version=_text(document.get("version")),
+        digest=_text(document.get("digest")),
+    )
+
+
+def artefact_of(service: str, version: str | None, digest: str | None) -> Artefact | None:
+    """Return what a platform's labels say that a slot holds, None where they say nothing."""
+    if not version or not digest:
+        return None
+    return Artefact(service=service, version=version, digest=digest, path=Path("/nowhere"))
+
+
+def wait_until(done: Callable[[], bool], seconds: float, explain: Callable[[], str]) -> None:
+    """Wait; TargetError with the explanation when it takes longer."""
+    deadline = time.monotonic() + seconds
+    while not done():
+        if time.monotonic() > deadline:
+            raise TargetError(f"{explain()} (waited {seconds:.0f} s)")
+        time.sleep(min(POLL, max(seconds / 20, 0.01)))
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) else None

@@ -1,0 +1,297 @@
+"""Kubernetes: two Deployments, and an HTTPRoute whose weights share the traffic out.
+
+Spoken over the API server's own REST. A slot's image is set as `kubectl set image` sets it, and is
+named by digest. The fence is an annotation of the route: changing it goes with the route's resource
+version, so of two writers one is refused by the server itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import httpx
+
+from include.deploy.target import Artefact, Colour, Health, Traffic
+from include.deploy.targets.cloud import (
+    DIGEST,
+    FENCE,
+    VERSION,
+    artefact_of,
+    ask_health,
+    named,
+    require_fence,
+    require_shares,
+    variable,
+    wait_until,
+)
+from include.errors import MetricsLost, TargetError
+from include.services.service import Service
+
+_STRATEGIC = "application/strategic-merge-patch+json"
+# How often a write is tried again because somebody else wrote in between.
+_TRIES = 5
+
+
+class KubernetesTarget:
+    """One service in one environment of a cluster; see `Target` for what each call promises.
+
+    `client` knows the API server's address and bears the token.
+    """
+
+    def __init__(
+        self,
+        service: Service,
+        environment: str,
+        client: httpx.Client,
+        namespace: str,
+        *,
+        stage_timeout: float = 600.0,
+    ) -> None:
+        placement = service.environments[environment]
+        if placement.kubernetes is None:
+            raise TargetError(f"{service.name} in {environment} is not on Kubernetes")
+        self._service = service
+        self._placement = placement
+        self._where = placement.kubernetes
+        self._client = client
+        self._apps = f"/apis/apps/v1/namespaces/{namespace}/deployments"
+        self._routes = f"/apis/gateway.networking.k8s.io/v1/namespaces/{namespace}/httproutes"
+        self._timeout = stage_timeout
+
+    def staged(self, slot: Colour) -> Artefact | None:
+        """Return what the slot holds, None when it is empty."""
+        found = self._deployment(slot)
+        if not found["spec"].get("replicas"):
+            return None
+        notes = found["spec"]["template"]["metadata"].get("annotations") or {}
+        return artefact_of(self._service.name, notes.get(VERSION), notes.get(DIGEST))
+
+    def stage(self, artefact: Artefact, slot: Colour, fence: int) -> None:
+        """Set the image by digest, scale up, and wait until every replica is available."""
+        self._advance(fence)
+        held = self.staged(slot)
+        if held is None or (held.version, held.digest) != (artefact.version, artefact.digest):
+            if self.weights()[slot]:
+                name = named(self._where.deployments, slot)
+                raise TargetError(f"{name} serves and can't be staged over")
+            self._put(artefact, slot)
+        wait_until(lambda: self._available(slot), self._timeout, lambda: self._not_available(slot))
+
+    def health(self, slot: Colour) -> Health:
+        """Return how the slot is now."""
+        status = self._deployment(slot).get("status", {})
+        return ask_health(
+            self._service,
+            self.address(slot),
+            running=bool(status.get("availableReplicas")),
+            held=self.staged(slot),
+        )
+
+    def address(self, slot: Colour) -> str:
+        """Return the base URL that reaches this slot alone."""
+        return named(self._where.addresses, slot)
+
+    def frontend(self) -> str:
+        """Return the base URL that people use."""
+        return self._where.frontend
+
+    def weights(self) -> dict[Colour, int]:
+        """Return the share of traffic per slot in percent, read from the route."""
+        return self._shares(self._route())
+
+    def set_weights(self, weights: Mapping[Colour, int], fence: int) -> None:
+        """Set the shares with the fence in one write, and read them back."""
+        wanted = require_shares(weights)
+        self._advance(fence)
+        for slot, share in wanted.items():
+            if share and self.staged(slot) is None:
+                name = named(self._where.deployments, slot)
+                raise TargetError(f"{name} is empty, it can't serve people")
+        present = self.weights()
+        if present == wanted:
+            return
+        for slot in Colour:
+            if wanted[slot] > present[slot] and not self._available(slot):
+                raise TargetError(f"{self._not_available(slot)}; the traffic stays where it is")
+        self._write_route(fence, wanted)
+        found = self.weights()
+        if found != wanted:
+            raise TargetError(f"{self._where.route} was given {wanted} and says {found}")
+
+    def configuration(self, slot: Colour) -> Mapping[str, str]:
+        """Return the settings in the container's environment; {} when the slot is empty."""
+        found = self._deployment(slot)
+        if not found["spec"].get("replicas"):
+            return {}
+        given = {
+            item["name"]: item["value"]
+            for item in self._container(found).get("env", ())
+            if "value" in item
+        }
+        return {
+            name: given[variable(name)]
+            for name in self._placement.config
+            if variable(name) in given
+        }
+
+    def traffic(self, slot: Colour) -> Traffic:
+        """Refuse: a cluster's API counts no requests."""
+        raise MetricsLost(
+            f"Kubernetes counts no requests to {slot}; name a source under metrics in "
+            f"config/services/{self._service.name}.yaml"
+        )
+
+    def retire(self, slot: Colour, fence: int) -> None:
+        """Scale a slot that has no traffic to nothing."""
+        self._advance(fence)
+        name = named(self._where.deployments, slot)
+        if self.weights()[slot]:
+            raise TargetError(f"{name} serves and can't be retired")
+        self._empty(slot)
+        wait_until(
+            lambda: not self._deployment(slot).get("status", {}).get("replicas"),
+            self._timeout,
+            lambda: f"{name} does not end",
+        )
+
+    def _put(self, artefact: Artefact, slot: Colour) -> None:
+        """Let the slot's Deployment hold `artefact`."""
+        self._patch(slot, self._staging(artefact))
+
+    def _empty(self, slot: Colour) -> None:
+        """Let the slot's Deployment hold nothing."""
+        self._patch(slot, {"spec": {"replicas": 0}})
+
+    def _variables(self, artefact: Artefact) -> list[dict[str, str]]:
+        variables = {variable(name): value for name, value in self._placement.config.items()}
+        variables |= {"HIMS_VERSION": artefact.version, "HIMS_DIGEST": artefact.digest}
+        return [{"name": name, "value": value} for name, value in sorted(variables.items())]
+
+    def _staging(self, artefact: Artefact) -> dict[str, Any]:
+        container = {
+            "name": self._where.container,
+            "image": f"{self._where.image}@{artefact.digest}",
+            "env": self._variables(artefact),
+        }
+        notes = {VERSION: artefact.version, DIGEST: artefact.digest}
+        return {
+            "spec": {
+                "replicas": self._where.replicas,
+                "template": {
+                    "metadata": {"annotations": notes},
+                    "spec": {"containers": [container]},
+                },
+            }
+        }
+
+    def _available(self, slot: Colour) -> bool:
+        found = self._deployment(slot)
+        status, wanted = found.get("status", {}), found["spec"].get("replicas", 0)
+        for condition in status.get("conditions", ()):
+            if condition["type"] == "Progressing" and condition["status"] == "False":
+                raise TargetError(self._not_available(slot))
+        return bool(
+            wanted
+            and status.get("observedGeneration", 0) >= found["metadata"]["generation"]
+            and status.get("updatedReplicas") == wanted
+            and status.get("availableReplicas") == wanted
+            and status.get("replicas") == wanted
+        )
+
+    def _not_available(self, slot: Colour) -> str:
+        found = self._deployment(slot)
+        status, wanted = found.get("status", {}), found["spec"].get("replicas", 0)
+        said = "; ".join(
+            f"{item['type']}={item['status']}: {item.get('message', '')}"
+            for item in status.get("conditions", ())
+        )
+        have = status.get("availableReplicas", 0)
+        name = named(self._where.deployments, slot)
+        return f"{name}: {have} of {wanted} replicas are available ({said or 'no word why'})"
+
+    def _shares(self, route: Mapping[str, Any]) -> dict[Colour, int]:
+        raw = dict.fromkeys(Colour, 0)
+        for backend in self._backends(route):
+            for slot in Colour:
+                if backend["name"] == named(self._where.services, slot):
+                    raw[slot] = int(backend.get("weight", 1))
+        total = sum(raw.values())
+        if not total:
+            raise TargetError(f"{self._where.route} leads to neither slot")
+        return {slot: round(100 * share / total) for slot, share in raw.items()}
+
+    def _backends(self, route: Mapping[str, Any]) -> list[dict[str, Any]]:
+        rules = route["spec"].get("rules") or []
+        if len(rules) != 1:
+            raise TargetError(
+                f"{self._where.route} has {len(rules)} rules; one that leads to both slots is "
+                "what can be shared out"
+            )
+        return list(rules[0].get("backendRefs") or [])
+
+    def _advance(self, fence: int) -> None:
+        seen = self._seen(self._route())
+        require_fence(self._service.name, fence, seen)
+        if fence > seen:
+            self._write_route(fence, None)
+
+    def _seen(self, route: Mapping[str, Any]) -> int:
+        return int((route["metadata"].get("annotations") or {}).get(FENCE, "0"))
+
+    def _write_route(self, fence: int, shares: Mapping[Colour, int] | None) -> None:
+        """Write fence and shares at once; whoever has read an older route is refused by 409."""
+        for _ in range(_TRIES):
+            route = self._route()
+            require_fence(self._service.name, fence, self._seen(route))
+            route["metadata"].setdefault("annotations", {})[FENCE] = str(fence)
+            if shares is not None:
+                backends = self._backends(route)
+                for backend in backends:
+                    for slot, share in shares.items():
+                        if backend["name"] == named(self._where.services, slot):
+                            backend["weight"] = share
+                route["spec"]["rules"][0]["backendRefs"] = backends
+            answer = self._send("PUT", f"{self._routes}/{self._where.route}", json=route)
+            if answer.status_code != httpx.codes.CONFLICT:
+                self._checked(answer)
+                return
+        raise TargetError(f"{self._where.route} is written by somebody else all the time")
+
+    def _patch(self, slot: Colour, patch: Mapping[str, Any]) -> None:
+        path = f"{self._apps}/{named(self._where.deployments, slot)}"
+        # `kubectl set image` sends the same kind of patch.
+        headers = {"Content-Type": _STRATEGIC}
+        self._checked(self._send("PATCH", path, json=patch, headers=headers))
+
+    def _deployment(self, slot: Colour) -> dict[str, Any]:
+        path = f"{self._apps}/{named(self._where.deployments, slot)}"
+        return self._checked(self._send("GET", path))
+
+    def _route(self) -> dict[str, Any]:
+        return self._checked(self._send("GET", f"{self._routes}/{self._where.route}"))
+
+    def _container(self, deployment: Mapping[str, Any]) -> dict[str, Any]:
+        for container in deployment["spec"]["template"]["spec"]["containers"]:
+            if container["name"] == self._where.container:
+                return dict(container)
+        name = deployment["metadata"]["name"]
+        raise TargetError(f"{name} has no container {self._where.container}")
+
+    def _send(self, method: str, path: str, **given: Any) -> httpx.Response:
+        try:
+            return self._client.request(method, path, **given)
+        except httpx.HTTPError as error:
+            raise TargetError(
+                f"the cluster's API does not answer ({type(error).__name__})"
+            ) from error
+
+    def _checked(self, answer: httpx.Response) -> dict[str, Any]:
+        try:
+            document = answer.json()
+        except ValueError:
+            document = None
+        if answer.is_success and isinstance(document, dict):
+            return document
+        said = document.get("message") if isinstance(document, dict) else answer.text[:200]
+        raise TargetError(f"the cluster's API answers {answer.status_code}: {said}")

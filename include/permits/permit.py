@@ -1,0 +1,210 @@
+"""Issuing a permit and checking it again, each in one transaction (design §5)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import func, insert, select, update
+
+from include.changes.condition import Condition, plain, refusals
+from include.ledger import Outcome, Subject, Unit, schema
+from include.ledger.number import next_number
+from include.notices import texts
+from include.permits.conditions import evaluate
+from include.policies import note_policies
+from include.releases.phases.cab import release_change
+from include.releases.train import Train
+from include.releases.window_clock import measure
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Permit:
+    """Leave to touch production, once, until `expires_at`; targets refuse an older `fence`."""
+
+    fence: int
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """A permit, or every reason why there is none."""
+
+    permit: Permit | None
+    conditions: tuple[Condition, ...]
+
+    @property
+    def message(self) -> str:
+        """Return what was decided, in a sentence."""
+        if self.permit is not None:
+            return (
+                f"permit {self.permit.fence} is in force until {self.permit.expires_at:%H:%M:%S}Z"
+            )
+        refused = refusals(self.conditions)
+        return "permit refused: " + "; ".join(f"{item.code}: {item.message}" for item in refused)
+
+
+def issue(train: Train) -> Decision:
+    """Issue this train's permit, or refuse it; both are records.
+
+    The same run asking again (a retried task) gets the permit that it holds, if everything still
+    stands. A permit of another run is closed: its fence will be refused by the target.
+    """
+    with train.unit() as unit:
+        _serialise(unit, train)
+        note_policies(unit, train.settings)
+        needs = measure(train, unit.connection).needed
+        conditions = evaluate(train, unit.connection, needs=needs, now=unit.now)
+        refused = refusals(conditions)
+        if refused:
+            return _refuse(unit, train, conditions, "permit.refused")
+        change = release_change(train)
+        permit = _held(unit, train, change.content_hash)
+        if permit is None:
+            _close_others(unit, train)
+            permit = _write(unit, train, change.id, change.content_hash, conditions, needs)
+        unit.append(
+            "permit.issued",
+            Subject(kind="permit", id=str(permit.fence), content_hash=change.content_hash),
+            message=f"permit {permit.fence} for {train.release}, until {permit.expires_at:%H:%M}Z",
+            release=train.release,
+            change=change.id,
+            details={"conditions": plain(conditions)},
+        )
+    return Decision(permit=permit, conditions=conditions)
+
+
+def check_again(train: Train, *, needs: timedelta) -> Decision:
+    """Evaluate everything anew before the traffic switch; the permit has to be the one in force."""
+    with train.unit() as unit:
+        _serialise(unit, train)
+        note_policies(unit, train.settings)
+        conditions = evaluate(train, unit.connection, needs=needs, now=unit.now)
+        if refusals(conditions):
+            return _refuse(unit, train, conditions, "permit.withdrawn")
+        change = release_change(train)
+        permit = _held(unit, train, change.content_hash)
+        if permit is None:
+            missing = Condition(
+                code="permit",
+                verdict="no_go",
+                message="no permit of this run is in force; it was never issued, or has expired",
+                who="release manager",
+            )
+            return _refuse(unit, train, (*conditions, missing), "permit.withdrawn")
+        unit.execute(
+            update(schema.permit)
+            .where(schema.permit.c.fence == permit.fence, schema.permit.c.used_at.is_(None))
+            .values(used_at=unit.now)
+        )
+        unit.append(
+            "permit.confirmed",
+            Subject(kind="permit", id=str(permit.fence), content_hash=change.content_hash),
+            message=f"permit {permit.fence} stands before the switch",
+            release=train.release,
+            change=change.id,
+            details={"conditions": plain(conditions)},
+        )
+    return Decision(permit=permit, conditions=conditions)
+
+
+def close_permits(unit: Unit, train: Train) -> None:
+    """Close every permit of this release: what it was issued for is over."""
+    unit.execute(
+        update(schema.permit)
+        .where(schema.permit.c.release_id == train.release, schema.permit.c.closed_at.is_(None))
+        .values(closed_at=unit.now)
+    )
+
+
+def newest_fence(unit: Unit) -> int:
+    """Return a fence above every one issued so far, for leading traffic back.
+
+    The way back needs no permit; it still has to overtake whatever the deploy may be doing. The
+    caller's record has to name it: fences are numbers that an auditor counts.
+    """
+    return next_number(unit, "permit")
+
+
+def _serialise(unit: Unit, train: Train) -> None:
+    """Let one permit decision per service happen at a time."""
+    unit.execute(select(func.pg_advisory_xact_lock(7302, func.hashtext(train.plan.service.name))))
+
+
+def _refuse(unit: Unit, train: Train, conditions: tuple[Condition, ...], event: str) -> Decision:
+    decision = Decision(permit=None, conditions=conditions)
+    unit.append(
+        event,
+        train.subject,
+        outcome=Outcome.DENIED,
+        reason=refusals(conditions)[0].code,
+        message=decision.message[:2000],
+        details={"conditions": plain(conditions)},
+    )
+    train.tell(
+        unit,
+        texts.permit_refused(
+            release=train.release,
+            attempt=train.plan.attempt,
+            reasons=[f"{item.code}: {item.message}" for item in refusals(conditions)],
+        ),
+    )
+    return decision
+
+
+def _held(unit: Unit, train: Train, content_hash: str) -> Permit | None:
+    table = schema.permit
+    row = unit.row(
+        select(table)
+        .where(
+            table.c.release_id == train.release,
+            table.c.attempt == train.plan.attempt,
+            table.c.holder == train.run_id,
+            table.c.content_hash == content_hash,
+            table.c.closed_at.is_(None),
+            table.c.expires_at > unit.now,
+        )
+        .order_by(table.c.fence.desc())
+    )
+    return Permit(fence=row.fence, expires_at=row.expires_at) if row is not None else None
+
+
+def _close_others(unit: Unit, train: Train) -> None:
+    table = schema.permit
+    releases = select(schema.release.c.id).where(
+        schema.release.c.service == train.plan.service.name
+    )
+    unit.execute(
+        update(table)
+        .where(table.c.release_id.in_(releases), table.c.closed_at.is_(None))
+        .values(closed_at=unit.now)
+    )
+
+
+def _write(
+    unit: Unit,
+    train: Train,
+    change: str,
+    content_hash: str,
+    conditions: tuple[Condition, ...],
+    needs: timedelta,
+) -> Permit:
+    table = schema.permit
+    # The deploy's own time and that of a rollback: after that the window must be asked anew.
+    expires = unit.now + needs
+    fence = next_number(unit, "permit")
+    unit.execute(
+        insert(table).values(
+            fence=fence,
+            release_id=train.release,
+            attempt=train.plan.attempt,
+            change_id=change,
+            content_hash=content_hash,
+            systems=list(train.plan.service.systems),
+            conditions=plain(conditions),
+            holder=train.run_id,
+            issued_at=unit.now,
+            expires_at=expires,
+        )
+    )
+    return Permit(fence=fence, expires_at=expires)

@@ -1,0 +1,287 @@
+"""Sources of metrics, each with the genuine client against a server that answers as theirs does.
+
+The servers are fakes: they hold one answer per query and say it over real HTTP.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import httpx
+import pytest
+from pydantic import ValidationError
+
+from include.deploy.metrics.balancer import BalancerMetrics
+from include.deploy.metrics.cloudwatch import CloudWatchMetrics
+from include.deploy.metrics.datadog import DatadogMetrics
+from include.deploy.metrics.factory import open_metrics
+from include.deploy.metrics.newrelic import NewRelicMetrics
+from include.deploy.metrics.prometheus import PrometheusMetrics
+from include.deploy.metrics.sentry import SentryMetrics
+from include.deploy.metrics.source import Counts, MetricSource
+from include.deploy.target import Colour
+from include.errors import MetricsLost, TargetError
+from include.services.metrics import Metrics
+from include.settings import ROOT, load_settings
+from tests.unit.deploy.hand_target import HandTarget, serving
+
+GREEN = Colour.GREEN
+NOW = datetime(2026, 11, 28, 7, 10, tzinfo=UTC)
+QUERIES = {"requests": "all{slot}", "errors": "bad{slot} {seconds}"}
+
+# What a source's server answers for a number of requests, of errors; None is no data.
+Shape = Callable[[str, float | None], Any]
+
+
+def prometheus(what: str, number: float | None) -> Any:
+    result = [] if number is None else [{"metric": {}, "value": [1.0, str(number)]}]
+    return {"status": "success", "data": {"resultType": "vector", "result": result}}
+
+
+def datadog(what: str, number: float | None) -> Any:
+    if number is None:
+        return {"status": "ok", "series": []}
+    points = [[1.0, number - 1], [2.0, None], [3.0, 1]] if number else [[1.0, 0]]
+    return {"status": "ok", "series": [{"pointlist": points}]}
+
+
+def newrelic(what: str, number: float | None) -> Any:
+    results = [] if number is None else [{"count": number}]
+    return {"data": {"actor": {"account": {"nrql": {"results": results}}}}}
+
+
+def sentry(what: str, number: float | None) -> Any:
+    return {"data": [{"count()": number or 0}], "meta": {}}
+
+
+class Answering:
+    """A fake of one vendor's server; `numbers` is what it has counted."""
+
+    def __init__(self, shape: Shape) -> None:
+        self.shape = shape
+        self.numbers: dict[str, float | None] = {"requests": 200, "errors": 3}
+        self.status = 200
+        self.raw: bytes | None = None
+        self.asked: list[str] = []
+        self.headers: dict[str, str] = {}
+
+    def __call__(self, handler: BaseHTTPRequestHandler) -> None:
+        length = int(handler.headers.get("Content-Length") or 0)
+        body = handler.rfile.read(length).decode()
+        query = {**parse_qs(urlsplit(handler.path).query)}
+        words = " ".join([*(word for each in query.values() for word in each), body])
+        self.asked.append(words)
+        self.headers = dict(handler.headers)
+        what = "errors" if "bad" in words else "requests"
+        answer = self.raw
+        if answer is None:
+            answer = json.dumps(self.shape(what, self.numbers[what])).encode()
+        handler.send_response(self.status)
+        handler.send_header("Content-Length", str(len(answer)))
+        handler.end_headers()
+        handler.wfile.write(answer)
+
+
+def clock() -> Callable[[], datetime]:
+    """Return a clock that is marked once and asked five minutes later."""
+    instants = iter([NOW, *[NOW + timedelta(minutes=5)] * 100])
+    return lambda: next(instants)
+
+
+def sources(client: httpx.Client) -> dict[str, MetricSource]:
+    return {
+        "prometheus": PrometheusMetrics(client, QUERIES, clock=clock()),
+        "datadog": DatadogMetrics(client, QUERIES, clock=clock()),
+        "newrelic": NewRelicMetrics(client, QUERIES, account=7, clock=clock()),
+        "sentry": SentryMetrics(client, QUERIES, organisation="a/b", clock=clock()),
+    }
+
+
+@contextmanager
+def opened(name: str) -> Iterator[tuple[MetricSource, Answering]]:
+    shapes: dict[str, Shape] = {
+        "prometheus": prometheus, "datadog": datadog, "newrelic": newrelic, "sentry": sentry,
+    }  # fmt: skip
+    server = Answering(shapes[name])
+    with serving(server) as url, httpx.Client(base_url=url, timeout=5) as client:
+        source = sources(client)[name]
+        source.mark(GREEN)
+        yield source, server
+
+
+EVERY = pytest.mark.parametrize("name", ["prometheus", "datadog", "newrelic", "sentry"])
+
+
+@EVERY
+def test_counts_since_the_mark_are_read(name: str) -> None:
+    with opened(name) as (source, server):
+        assert source.counts(GREEN) == Counts(requests=200, errors=3)
+        assert "allgreen" in server.asked[0]
+        assert "badgreen 300" in server.asked[1]
+
+
+@EVERY
+def test_no_data_about_requests_is_lost_and_never_zero(name: str) -> None:
+    with opened(name) as (source, server):
+        server.numbers = {"requests": None, "errors": None}
+        with pytest.raises(MetricsLost, match="no data"):
+            source.counts(GREEN)
+
+
+@EVERY
+def test_no_data_about_errors_beside_requests_is_no_errors(name: str) -> None:
+    with opened(name) as (source, server):
+        server.numbers["errors"] = None
+        assert source.counts(GREEN) == Counts(requests=200, errors=0)
+
+
+@EVERY
+@pytest.mark.parametrize(
+    ("status", "raw"),
+    [(500, b"oops"), (401, b"{}"), (200, b"<html>"), (200, b"[]"), (200, b"null"), (200, b"{}")],
+)
+def test_an_answer_that_is_none_is_lost_whatever_it_is(name: str, status: int, raw: bytes) -> None:
+    with opened(name) as (source, server):
+        server.status, server.raw = status, raw
+        with pytest.raises(MetricsLost):
+            source.counts(GREEN)
+
+
+@EVERY
+def test_a_server_that_is_away_is_lost(name: str) -> None:
+    with httpx.Client(base_url="http://127.0.0.1:1", timeout=1) as client:
+        source = sources(client)[name]
+        source.mark(GREEN)
+        with pytest.raises(MetricsLost, match="does not answer"):
+            source.counts(GREEN)
+
+
+@pytest.mark.parametrize("value", ["NaN", "+Inf", "-1", "many"])
+def test_what_is_no_number_of_requests_is_lost(value: str) -> None:
+    with opened("prometheus") as (source, server):
+        server.raw = json.dumps(prometheus("requests", None)).encode()
+        answer = prometheus("requests", 1)
+        answer["data"]["result"][0]["value"][1] = value
+        server.raw = json.dumps(answer).encode()
+        with pytest.raises(MetricsLost, match="no number"):
+            source.counts(GREEN)
+
+
+def test_more_than_one_series_is_refused() -> None:
+    with opened("prometheus") as (source, server):
+        answer = prometheus("requests", 1)
+        answer["data"]["result"] *= 2
+        server.raw = json.dumps(answer).encode()
+        with pytest.raises(MetricsLost, match="sum them up"):
+            source.counts(GREEN)
+
+
+class FakeCloudWatch:
+    """Answers `get_metric_data` as the genuine client would hand it on, in two pages."""
+
+    def __init__(self, sums: dict[str, list[float]], status: str = "Complete") -> None:
+        self.sums, self.status = sums, status
+        self.asked: list[dict[str, Any]] = []
+
+    def get_metric_data(self, **given: Any) -> dict[str, Any]:
+        self.asked.append(given)
+        second = "NextToken" in given
+        results = [
+            {
+                "Id": query["Id"],
+                "StatusCode": self.status,
+                "Values": self.sums.get(query["MetricStat"]["Metric"]["MetricName"], [])[
+                    1 if second else 0 :: 2
+                ],
+            }
+            for query in given["MetricDataQueries"]
+        ]
+        return {"MetricDataResults": results, **({} if second else {"NextToken": "more"})}
+
+
+def cloudwatch(fake: FakeCloudWatch) -> CloudWatchMetrics:
+    groups = {Colour.BLUE: "targetgroup/b/1", GREEN: "targetgroup/g/2"}
+    source = CloudWatchMetrics(fake, groups, "app/hims/3", clock=clock())
+    source.mark(GREEN)
+    return source
+
+
+def test_cloudwatch_adds_up_minutes_and_failed_connections() -> None:
+    fake = FakeCloudWatch(
+        {
+            "RequestCount": [100, 60, 40],
+            "HTTPCode_Target_5XX_Count": [2],
+            "TargetConnectionErrorCount": [1, 1],
+        }
+    )
+    assert cloudwatch(fake).counts(GREEN) == Counts(requests=200, errors=4)
+    dimensions = fake.asked[0]["MetricDataQueries"][0]["MetricStat"]["Metric"]["Dimensions"]
+    assert {item["Value"] for item in dimensions} == {"app/hims/3", "targetgroup/g/2"}
+
+
+@pytest.mark.parametrize(
+    "fake",
+    [FakeCloudWatch({}), FakeCloudWatch({"RequestCount": [1]}, "InternalError")],
+)
+def test_cloudwatch_without_data_or_with_half_an_answer_is_lost(fake: FakeCloudWatch) -> None:
+    with pytest.raises(MetricsLost):
+        cloudwatch(fake).counts(GREEN)
+
+
+def test_cloudwatch_counts_nothing_before_a_minute_is_full() -> None:
+    source = CloudWatchMetrics(
+        FakeCloudWatch({"RequestCount": [1]}), {GREEN: "g"}, "b", clock=lambda: NOW
+    )
+    with pytest.raises(MetricsLost, match="none is full"):
+        source.counts(GREEN)
+
+
+def test_a_load_balancer_that_starts_anew_is_counted_from_nothing() -> None:
+    with HandTarget().open() as target:
+        source = BalancerMetrics(target)
+        target.people(GREEN, requests=50, errors=5)
+        source.mark(GREEN)
+        target.people(GREEN, requests=10, errors=1)
+        assert source.counts(GREEN) == Counts(requests=10, errors=1)
+        target.slots[GREEN].requests = target.slots[GREEN].errors = 0
+        target.people(GREEN, requests=4, errors=2)
+        assert source.counts(GREEN) == Counts(requests=4, errors=2)
+
+
+@pytest.mark.parametrize(
+    "declared",
+    [
+        {"source": "prometheus"},
+        {"source": "prometheus", "url": "http://p", "requests": "a"},
+        {"source": "cloudwatch", "balancer": "b", "groups": {"blue": "x"}},
+        {"source": "graphite", "url": "http://p", "requests": "a", "errors": "b"},
+    ],
+)
+def test_half_a_declaration_is_refused(declared: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        Metrics.model_validate(declared)
+
+
+def test_a_source_whose_credentials_are_missing_is_lost_and_stops_nothing() -> None:
+    service = load_settings(ROOT / "config").service("hims-api")
+    declared = Metrics.model_validate({"source": "datadog", "requests": "a", "errors": "b"})
+    placement = service.environments["production"].model_copy(update={"metrics": declared})
+    service = service.model_copy(update={"environments": {"production": placement}})
+
+    class NoClients:
+        def vendor(self, name: str) -> Any:
+            raise TargetError(f"the Connection {name}_default is not defined")
+
+        def clock(self) -> datetime:
+            return NOW
+
+    with HandTarget().open() as target:
+        source = open_metrics(service, "production", target, NoClients())
+        with pytest.raises(MetricsLost, match="datadog_default"):
+            source.counts(GREEN)
