@@ -1,0 +1,168 @@
+"""Notices as mail, one conversation for each release or change.
+
+The Message-ID of a notice is always the same, so that a server or a mailbox which sees one twice
+after a crash may keep one; the first of a thread is what the others refer to.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import html
+import smtplib
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from datetime import datetime
+from email.message import EmailMessage
+from email.utils import format_datetime
+
+from include.errors import DeliveryError
+from include.notices.channel import Arrived, Root
+from include.notices.notice import Notice, QueuedNotice, Severity
+from include.notices.slack_blocks import split_link
+from include.notices.summary import Summary
+from include.notices.wording import one_line, shorten
+
+_SUBJECT = 150
+_MARKS = {
+    Severity.ACTION: "[please decide] ",
+    Severity.WARNING: "[warning] ",
+    Severity.CRITICAL: "[critical] ",
+}
+
+
+class EmailChannel:
+    """Mailboxes behind one mail server.
+
+    `connect` opens a session that is signed in, `addresses` says who a notice is for.
+    """
+
+    batch = 1
+    edits = False
+    name = "email"
+
+    def __init__(
+        self,
+        connect: Callable[[], AbstractContextManager[smtplib.SMTP]],
+        sender: str,
+        addresses: Callable[[Notice], Sequence[str]],
+    ) -> None:
+        self._connect = connect
+        self._sender = sender
+        self._addresses = addresses
+
+    def deliver(self, queued: QueuedNotice, root: Root | None, summary: Summary) -> Arrived:
+        """Send one mail to everybody whom the notice is for.
+
+        Raises DeliveryError when nobody got it; who was refused beside others is a remark.
+        """
+        del summary
+        recipients = list(self._addresses(queued.notice))
+        if not recipients:
+            raise DeliveryError("there is nobody to write to", for_good=True)
+        message = mail(queued, self._sender, recipients)
+        try:
+            with self._connect() as session:
+                refused = session.send_message(message, self._sender, recipients)
+        except smtplib.SMTPRecipientsRefused as error:
+            raise _nobody(error.recipients) from None
+        except smtplib.SMTPResponseException as error:
+            # What a server says may quote what it was sent.
+            said = f"the mail server says no ({error.smtp_code})"
+            down = isinstance(
+                error, smtplib.SMTPAuthenticationError | smtplib.SMTPConnectError
+            ) or (400 <= error.smtp_code < 500)
+            raise DeliveryError(said, down=down) from None
+        except smtplib.SMTPNotSupportedError:
+            raise DeliveryError("the mail server cannot take such an address") from None
+        except (smtplib.SMTPException, OSError) as error:
+            raise DeliveryError(
+                f"the mail server cannot be reached{_cause(error)}", down=True, unsure=True
+            ) from None
+        remark = f"refused: {', '.join(sorted(refused))}" if refused else None
+        return Arrived(id=str(message["Message-ID"]), opens=root is None, remark=remark)
+
+    def find(
+        self,
+        queued: Sequence[QueuedNotice],
+        root: Root | None,
+        *,
+        place: str | None,
+        since: datetime,
+    ) -> Mapping[int, Arrived] | None:
+        """Return None: a mailbox is not ours to look into."""
+        del queued, root, place, since
+        return None
+
+    def show(self, root: Root, summary: Summary) -> bool:
+        """Return False: a mail stays as it was sent."""
+        del root, summary
+        return False
+
+
+def mail(queued: QueuedNotice, sender: str, recipients: Sequence[str]) -> EmailMessage:
+    """Return the notice as a mail: plain text, and the same as HTML."""
+    notice = queued.notice
+    domain = sender.rpartition("@")[2]
+    message = EmailMessage()
+    message["From"] = sender
+    message["To"] = ", ".join(recipients)
+    message["Subject"] = _MARKS.get(notice.severity, "") + shorten(notice.title, _SUBJECT)
+    # When it was said, not when it got through: mailboxes sort by it.
+    message["Date"] = format_datetime(queued.created_at)
+    message["Message-ID"] = f"<notice-{queued.mark}@{domain}>"
+    key = hashlib.sha256(notice.thread.encode()).hexdigest()[:24]
+    message["In-Reply-To"] = message["References"] = f"<thread-{key}@{domain}>"
+    message["Auto-Submitted"] = "auto-generated"
+    if notice.severity in (Severity.ACTION, Severity.CRITICAL):
+        message["Importance"] = "high"
+    message.set_content(_text(queued), cte="quoted-printable")
+    message.add_alternative(_html(queued), subtype="html", cte="quoted-printable")
+    return message
+
+
+def _text(queued: QueuedNotice) -> str:
+    notice = queued.notice
+    parts = [notice.text, "\n".join(f"{k}: {v}" for k, v in notice.fields.items())]
+    parts += [notice.link or "", queued.late or ""]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _html(queued: QueuedNotice) -> str:
+    notice = queued.notice
+    link, fields = split_link(notice.link, notice.fields)
+    rows = "".join(
+        '<tr><th style="text-align:left;vertical-align:top;padding:2px 12px 2px 0;'
+        f'font-weight:600">{html.escape(name)}</th><td>{_lines(value)}</td></tr>'
+        for name, value in fields.items()
+    )
+    asks = notice.severity is Severity.ACTION
+    button = (
+        f'<p><a href="{html.escape(link)}" style="background:#0b5cad;color:#fff;padding:8px 14px;'
+        f'border-radius:4px;text-decoration:none">{"Answer" if asks else "Open"} in Airflow</a></p>'
+        if link
+        else ""
+    )
+    late = f'<p style="color:#8a4b00">{html.escape(queued.late)}</p>' if queued.late else ""
+    return (
+        '<!doctype html><html><body style="font:15px/1.45 sans-serif;color:#1d1c1d">'
+        f'<h2 style="font-size:18px">{html.escape(notice.title)}</h2><p>{_lines(notice.text)}</p>'
+        f"<table>{rows}</table>{button}{late}</body></html>\n"
+    )
+
+
+def _lines(text: str) -> str:
+    return "<br>".join(html.escape(line) for line in text.splitlines())
+
+
+def _nobody(recipients: Mapping[str, tuple[int, bytes]]) -> DeliveryError:
+    codes = {code for code, _ in recipients.values()}
+    names = one_line(", ".join(sorted(recipients)), 200)
+    said = f"the mail server takes nothing for {names} ({', '.join(map(str, sorted(codes)))})"
+    return DeliveryError(said, for_good=all(code >= 500 for code in codes))
+
+
+def _cause(error: Exception) -> str:
+    if isinstance(error, TimeoutError):
+        return " (no answer in time)"
+    said = getattr(error, "strerror", None)
+    return f" ({said})" if isinstance(said, str) and said else ""

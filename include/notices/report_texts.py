@@ -1,0 +1,101 @@
+"""What is said about reports, and about what is coming."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from include.notices.notice import Notice
+from include.notices.wording import (
+    count,
+    listed,
+    one_line,
+    paragraph,
+    shorten,
+    stretch,
+)
+from include.notices.writing import write
+
+_LONGEST = 2500
+_CHANGES = 15
+
+
+def report_ready(
+    *,
+    report: str,
+    period: str,
+    summary: str,
+    figures: Mapping[str, str] | None = None,
+    link: str | None = None,
+    key: str = "",
+) -> Notice:
+    """Tell that `report` (`Weekly change report`) of `period` is ready, with its figures.
+
+    `key` tells one edition of the same period from the next.
+    """
+    return write(
+        "report.ready",
+        f"{one_line(report)} {one_line(period)}",
+        key,
+        title=f"{one_line(report)}, {one_line(period)}",
+        text=shorten(paragraph(summary), _LONGEST),
+        fields=figures or {},
+        link=link,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Coming:
+    """One release or change that is coming to some systems."""
+
+    id: str
+    title: str
+    systems: tuple[str, ...]
+    start: datetime
+    end: datetime
+    state: str
+    link: str | None = None
+
+
+def upcoming(
+    *,
+    team: str,
+    title: str,
+    systems: Sequence[str],
+    coming: Sequence[Coming],
+    period: str,
+    zone: str,
+    people: Sequence[str] = (),
+    link: str | None = None,
+) -> Notice:
+    """Tell a team what is coming to its systems in `period` (`Mon 23 Nov to Sun 6 Dec 2026`)."""
+    by_system: dict[str, list[Coming]] = {name: [] for name in systems}
+    for one in coming:
+        for name in one.systems:
+            if name in by_system:
+                by_system[name].append(one)
+    fields = {
+        name: "\n".join(
+            f"• {one.id} ({one_line(one.state)}): {shorten(one_line(one.title), 80)}, "
+            f"{stretch(one.start, one.end, zone)}"
+            for one in found[:_CHANGES]
+        )
+        + (f"\n… and {len(found) - _CHANGES} more" if len(found) > _CHANGES else "")
+        for name, found in by_system.items()
+        if found
+    }
+    quiet = [name for name, found in by_system.items() if not found]
+    text = f"{count(len(coming), 'change')} in {one_line(period)}."
+    if quiet and coming:
+        text += f" Nothing for {listed(quiet)}."
+    return write(
+        "digest.upcoming",
+        f"{one_line(team)}: what is coming",
+        period,
+        title=f"{one_line(title)}: what is coming to your systems",
+        text=text,
+        fields=fields,
+        people=people,
+        link=link,
+    )

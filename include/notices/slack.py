@@ -1,0 +1,272 @@
+"""Notices in a Slack channel: one thread for each release or change.
+
+The first message of a thread is edited into its live summary. Every message bears the notice's mark
+as metadata, so that after a crash, or an answer that never came, what arrived is found again.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from http.client import HTTPException
+from typing import Any
+
+from slack_sdk import WebClient
+from slack_sdk.errors import SlackApiError, SlackClientError
+
+from include.errors import DeliveryError
+from include.notices.channel import Arrived, Root
+from include.notices.notice import QueuedNotice
+from include.notices.slack_blocks import (
+    blocks,
+    escaped,
+    fallback_text,
+    is_broadcast,
+    summary_blocks,
+)
+from include.notices.summary import Summary
+
+EVENT_TYPE = "release_control_notice"
+
+_NOT_THERE = "{channel} is unknown to Slack, or the app may not see it; check the channel's name"
+_RENEW = "Slack does not accept the app's token; put a valid one into the connection"
+# What Slack's error codes ask of whoever looks after the connection.
+_REFUSALS = {
+    "invalid_auth": _RENEW,
+    "not_authed": _RENEW,
+    "account_inactive": _RENEW,
+    "token_revoked": _RENEW,
+    "token_expired": _RENEW,
+    "channel_not_found": _NOT_THERE,
+    "not_in_channel": "the Slack app is not in {channel}; invite it there",
+    "is_archived": "{channel} is archived in Slack; bring it back or name another channel",
+    "missing_scope": "the Slack app may not post; give it the scope chat:write",
+    "no_permission": "the Slack app may not post in {channel}; give it the permission",
+    "restricted_action": "the Slack workspace does not let the app post in {channel}",
+}
+_ROOT_IS_GONE = {"thread_not_found", "message_not_found", "cannot_reply_to_message"}
+_BLOCKS_REFUSED = {"invalid_blocks", "invalid_blocks_format", "msg_blocks_too_long"}
+_METADATA_REFUSED = {"metadata_too_large", "invalid_metadata_format", "invalid_metadata_schema"}
+# A message that cannot be edited stays as it is; the thread below goes on.
+_NEVER_EDITED = _ROOT_IS_GONE | {
+    "cant_update_message", "edit_window_closed", "channel_not_found", "is_inactive",
+}  # fmt: skip
+_NO_HISTORY = {"missing_scope", "not_allowed_token_type", "channel_not_found", "no_permission"}
+_LONGEST_WAIT = 3600.0
+_PAGES = 10
+# Their clock is not ours.
+_SKEW = timedelta(minutes=10)
+
+
+class SlackChannel:
+    """One Slack channel, by name (`#releases`) or id.
+
+    `client` comes ready-made, with its token and without retries of its own: an answer that does
+    not come is not a no, and only the delivery knows how to find out.
+    """
+
+    batch = 25
+    edits = True
+
+    def __init__(self, client: WebClient, channel: str) -> None:
+        self._client = client
+        self._channel = channel
+        self._place: str | None = channel if re.fullmatch(r"[CGD][A-Z0-9]{7,}", channel) else None
+
+    @property
+    def name(self) -> str:
+        """`slack:` and the channel."""
+        return f"slack:{self._channel}"
+
+    def deliver(self, queued: QueuedNotice, root: Root | None, summary: Summary) -> Arrived:
+        """Post the notice and return the message: its timestamp, and the channel's id.
+
+        Replies go into the thread of `root`; those that people must not miss are shown in the
+        channel too. Raises DeliveryError when Slack did not take it.
+        """
+        message: dict[str, Any] = {
+            "channel": self._channel,
+            "text": fallback_text(queued),
+            "blocks": blocks(queued) if root else summary_blocks(summary),
+            "metadata": {"event_type": EVENT_TYPE, "event_payload": {"mark": queued.mark}},
+            # Nothing in a text becomes a mention or a preview.
+            "parse": "none",
+            "link_names": False,
+            "unfurl_links": False,
+            "unfurl_media": False,
+        }
+        if root is not None:
+            message["thread_ts"] = root.id
+            message["reply_broadcast"] = is_broadcast(queued.notice)
+        for _ in range(3):
+            try:
+                return self._post(message)
+            except _Refused as refused:
+                if refused.code in _ROOT_IS_GONE and "thread_ts" in message:
+                    # Somebody deleted the thread's first message: this one opens it anew.
+                    del message["thread_ts"], message["reply_broadcast"]
+                    message["blocks"] = summary_blocks(summary)
+                elif refused.code in _BLOCKS_REFUSED and "blocks" in message:
+                    del message["blocks"]
+                elif refused.code in _METADATA_REFUSED and "metadata" in message:
+                    del message["metadata"]
+                else:
+                    raise
+        return self._post(message)
+
+    def find(
+        self,
+        queued: Sequence[QueuedNotice],
+        root: Root | None,
+        *,
+        place: str | None,
+        since: datetime,
+    ) -> Mapping[int, Arrived] | None:
+        """Look for these notices' marks in the thread, or in the channel for a first message.
+
+        None where the app may not read the channel (scope channels:history), or nothing has told
+        the channel's id yet.
+        """
+        place = (root.place if root else None) or place or self._place
+        if place is None:
+            return None
+        asked: dict[str, Any] = {
+            "channel": place,
+            "oldest": f"{(since - _SKEW).timestamp():.6f}",
+            "include_all_metadata": True,
+            "limit": 200,
+        }
+        wanted = {one.mark: one.id for one in queued}
+        found: dict[int, Arrived] = {}
+        cursor = ""
+        for _ in range(_PAGES):
+            page = asked | ({"cursor": cursor} if cursor else {})
+            try:
+                if root is None:
+                    answer = self._call("conversations_history", **page)
+                else:
+                    answer = self._call("conversations_replies", ts=root.id, **page)
+            except _Refused as refused:
+                if refused.code in _ROOT_IS_GONE:
+                    return {}
+                if refused.code in _NO_HISTORY:
+                    return None
+                raise
+            for message in answer.get("messages") or ():
+                mark = _mark(message)
+                if mark in wanted:
+                    found[wanted[mark]] = Arrived(
+                        id=str(message["ts"]), place=place, opens=root is None
+                    )
+            cursor = (answer.get("response_metadata") or {}).get("next_cursor") or ""
+            if not cursor:
+                break
+        return found
+
+    def show(self, root: Root, summary: Summary) -> bool:
+        """Edit the thread's first message."""
+        place = root.place or self._place
+        if place is None:
+            return False
+        shown = summary_blocks(summary)
+        try:
+            self._call(
+                "chat_update",
+                channel=place,
+                ts=root.id,
+                text=escaped(summary.title, 3000),
+                blocks=shown,
+                parse="none",
+                link_names=False,
+            )
+        except _Refused as refused:
+            if refused.code in _NEVER_EDITED | _BLOCKS_REFUSED:
+                return False
+            raise
+        return True
+
+    def _post(self, message: Mapping[str, Any]) -> Arrived:
+        response = self._call("chat_postMessage", **message)
+        timestamp, place = response.get("ts"), response.get("channel")
+        if not isinstance(timestamp, str) or not timestamp:
+            raise DeliveryError("Slack took a message and did not say which", unsure=True)
+        if isinstance(place, str) and place:
+            self._place = place
+        return Arrived(id=timestamp, place=self._place, opens="thread_ts" not in message)
+
+    def _call(self, method: str, **arguments: Any) -> Any:
+        try:
+            return getattr(self._client, method)(**arguments)
+        except SlackApiError as error:
+            raise self._refusal(error) from None
+        except (SlackClientError, OSError, HTTPException, ValueError) as error:
+            # No `from`: the cause may bear the request, and with it the token.
+            raise DeliveryError(
+                f"Slack cannot be reached{_cause(error)}", down=True, unsure=not _never_left(error)
+            ) from None
+
+    def _refusal(self, error: SlackApiError) -> DeliveryError:
+        response = error.response
+        status = getattr(response, "status_code", 200)
+        body = getattr(response, "data", None)
+        code = body.get("error") if isinstance(body, dict) else None
+        if status == 429 or code in {"ratelimited", "rate_limited"}:
+            wait = _retry_after(getattr(response, "headers", None) or {})
+            return DeliveryError(f"Slack asks to wait {wait:.0f} s", retry_after=wait, down=True)
+        if status >= 500:
+            said = f"Slack has a problem of its own (HTTP {status})"
+            return DeliveryError(said, down=True, unsure=True)
+        if not isinstance(code, str) or not re.fullmatch(r"[a-z0-9_]{1,60}", code):
+            said = f"Slack's answer cannot be understood (HTTP {status})"
+            return DeliveryError(said, down=True, unsure=True)
+        known = _REFUSALS.get(code)
+        said = known.format(channel=self._channel) if known else "Slack refuses the message"
+        return _Refused(f"{said} ({code})", code, down=known is not None)
+
+
+class _Refused(DeliveryError):
+    """Slack answered, and said no."""
+
+    def __init__(self, message: str, code: str, *, down: bool) -> None:
+        self.code = code
+        super().__init__(message, down=down)
+
+
+def _mark(message: Any) -> str | None:
+    metadata = message.get("metadata") if isinstance(message, dict) else None
+    if not isinstance(metadata, dict) or metadata.get("event_type") != EVENT_TYPE:
+        return None
+    payload = metadata.get("event_payload")
+    mark = payload.get("mark") if isinstance(payload, dict) else None
+    return mark if isinstance(mark, str) else None
+
+
+def _retry_after(headers: Mapping[str, Any]) -> float:
+    for name, value in headers.items():
+        if name.lower() == "retry-after":
+            said = value[0] if isinstance(value, list) and value else value
+            try:
+                return min(max(float(said), 1.0), _LONGEST_WAIT)
+            except (TypeError, ValueError):
+                break
+    return 30.0
+
+
+def _never_left(error: Exception) -> bool:
+    """Tell whether the request cannot have reached Slack: nobody took the call."""
+    reason = getattr(error, "reason", error)
+    refused = isinstance(reason, ConnectionRefusedError)
+    # gaierror: the name is unknown. A ValueError is about the request itself.
+    return refused or isinstance(error, ValueError) or type(reason).__name__ == "gaierror"
+
+
+def _cause(error: Exception) -> str:
+    """Return ` (Connection refused)` …; only the system's own words, never those of a request."""
+    reason = getattr(error, "reason", error)
+    if isinstance(reason, TimeoutError):
+        return " (no answer in time)"
+    said = getattr(reason, "strerror", None)
+    if isinstance(said, str) and said:
+        return f" ({said})"
+    return " (it hung up)" if isinstance(error, ConnectionError | HTTPException) else ""

@@ -1,0 +1,173 @@
+"""Changes as facts: their transitions from the records, the rest from what never changes again."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import text
+from sqlalchemy.engine import Connection
+
+from include.calendar.wall_time import Span
+from include.reports.facts import ChangeFact, IncidentFact, Stay, VoteWait
+
+_STATES = (
+    "opened", "assessing", "authorizing", "scheduled", "implementing", "validating", "rolling_back",
+    "review", "closed", "cancelled", "rejected",
+)  # fmt: skip
+_EVENTS = [*(f"change.{state}" for state in _STATES), "permit.issued"]
+_ENDS = ("closed", "cancelled", "rejected")
+
+# One indexed search finds who moved in the period; everything else is asked about these alone.
+_WAYS = text("""
+    WITH touched AS MATERIALIZED (
+        SELECT DISTINCT change AS id FROM record
+        WHERE event = ANY(:events) AND time >= :start AND time < :end AND change IS NOT NULL
+    ), way AS MATERIALIZED (
+        SELECT r.change AS id, array_agg(r.event ORDER BY r.time, r.seq) AS events,
+               array_agg(r.time ORDER BY r.time, r.seq) AS times
+        FROM record r JOIN touched ON touched.id = r.change
+        WHERE r.event = ANY(:events) AND r.time < :as_of
+        GROUP BY r.change
+    ), back AS (
+        SELECT p.change_id AS id, min(d.ended_at) AS returned_at
+        FROM deployment d JOIN permit p USING (release_id, attempt)
+        WHERE d.state = 'returned' AND d.environment = 'production'
+        GROUP BY p.change_id
+    ), place AS (
+        SELECT DISTINCT ON (s.change_id) s.change_id AS id, lower(s.during) AS starts_at,
+               upper(s.during) AS ends_at, s.window_name
+        FROM slot s JOIN touched ON touched.id = s.change_id
+        ORDER BY s.change_id, s.id DESC
+    )
+    SELECT c.id, c.type, c.title, c.systems, c.requester, c.release_id, release.service,
+           way.events, way.times, c.outcome, back.returned_at,
+           place.starts_at, place.ends_at, place.window_name
+    FROM way
+    JOIN change c ON c.id = way.id
+    LEFT JOIN release ON release.id = c.release_id
+    LEFT JOIN back ON back.id = way.id
+    LEFT JOIN place ON place.id = way.id
+    ORDER BY c.id
+""")
+
+_VOTES = text("""
+    SELECT change_id, seat, cast_at FROM vote
+    WHERE change_id = ANY(:ids) AND cast_at >= :start AND cast_at < :end ORDER BY change_id, id
+""")
+
+
+def read_changes(
+    connection: Connection,
+    start: datetime,
+    end: datetime,
+    *,
+    bounds: dict[str, str],
+    incidents: Sequence[IncidentFact],
+) -> list[ChangeFact]:
+    """Return every change that moved in `[start, end)`, with its whole way as known at as_of.
+
+    `bounds` are the texts of `start`, `end` and `as_of` as records write instants.
+    """
+    caused: dict[str, list[IncidentFact]] = defaultdict(list)
+    for incident in incidents:
+        for change in incident.changes:
+            caused[change].append(incident)
+    rows = connection.execute(_WAYS, {"events": _EVENTS, **bounds})
+    found = [_fact(row, bounds["as_of"]) for row in rows]
+    return [
+        replace(fact, incidents=tuple(caused[fact.id])) if fact.id in caused else fact
+        for fact in found
+    ]
+
+
+def read_votes(
+    connection: Connection, start: datetime, end: datetime, changes: Sequence[ChangeFact]
+) -> list[VoteWait]:
+    """Return how long each seat took for each vote that was cast in `[start, end)`.
+
+    Counted from the last time that the change came before the board; a vote without one (it was
+    cast for something that never did) is left out.
+    """
+    stays = {
+        change.id: [stay.start for stay in change.stays if stay.state == "authorizing"]
+        for change in changes
+    }
+    rows = connection.execute(_VOTES, {"ids": sorted(stays), "start": start, "end": end})
+    waits = []
+    for row in rows:
+        asked = [instant for instant in stays[row.change_id] if instant <= row.cast_at]
+        if asked:
+            waits.append(
+                VoteWait(
+                    change=row.change_id,
+                    seat=row.seat,
+                    at=row.cast_at,
+                    waited=row.cast_at - asked[-1],
+                )
+            )
+    return waits
+
+
+def _fact(row: Any, as_of: str) -> ChangeFact:
+    # A record's time is its text in UTC with milliseconds, which sorts as instants do.
+    way = [
+        (event.partition(".")[2], datetime.fromisoformat(time))
+        for event, time in zip(row.events, row.times, strict=True)
+    ]
+    states = [(state, at) for state, at in way if state != "issued"]
+    stays = tuple(
+        Stay(state=state, start=at, end=states[index + 1][1] if index + 1 < len(states) else None)
+        for index, (state, at) in enumerate(states)
+    )
+    returned = row.returned_at
+    if returned is not None and as_of != "9999" and returned >= datetime.fromisoformat(as_of):
+        returned = None
+    backwards = [at for state, at in states if state == "rolling_back"]
+    started = min((at for state, at in way if state in ("implementing", "issued")), default=None)
+    ended = next(((state, at) for state, at in reversed(states) if state in _ENDS), None)
+    if states and states[-1][0] not in _ENDS:
+        # Rejected once and taken up again: it is under way.
+        ended = None
+    slot = None
+    if row.starts_at is not None:
+        slot = Span(row.starts_at, row.ends_at)
+    return ChangeFact(
+        id=row.id,
+        type=row.type,
+        title=row.title,
+        service=row.service,
+        systems=tuple(row.systems),
+        requester=row.requester,
+        release=row.release_id,
+        opened_at=next((at for state, at in states if state == "opened"), None),
+        started_at=started,
+        finished_at=_finished(states, started, backwards, returned),
+        ended_at=ended[1] if ended else None,
+        ended=ended[0] if ended else None,
+        # A review's word is part of the closing; before that it is not known.
+        outcome=row.outcome if ended and ended[0] == "closed" else None,
+        rolled_back=bool(backwards) or returned is not None,
+        slot=slot,
+        window=row.window_name,
+        stays=stays,
+    )
+
+
+def _finished(
+    states: Sequence[tuple[str, datetime]],
+    started: datetime | None,
+    backwards: Sequence[datetime],
+    returned: datetime | None,
+) -> datetime | None:
+    """Return when the implementation was over: in validation for good, or back again."""
+    if started is None:
+        return None
+    if returned is not None:
+        return returned
+    after = backwards[-1] if backwards else started
+    over = ("review", *_ENDS) if backwards else ("validating", "review", *_ENDS)
+    return next((at for state, at in states if state in over and at >= after), None)

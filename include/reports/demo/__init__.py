@@ -1,0 +1,1 @@
+"""A history that was made up, with its truth beside it: for demonstrations and for tests."""

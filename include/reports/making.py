@@ -1,0 +1,169 @@
+"""Makes a report: reads the facts of a period, and puts them under the plan's own headings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from include.calendar.wall_time import Span
+from include.instants import format_instant
+from include.ledger import Ledger
+from include.reports.facts import Facts
+from include.reports.metrics.metric import Metric, Unit, shown
+from include.reports.metrics.scorecard import Scorecard, score
+from include.reports.metrics.success import success_rate
+from include.reports.outlook_reading import Outlook, read_outlook
+from include.reports.period import TITLES, Kind, Period
+from include.reports.reading import read_facts
+from include.reports.report import Report, Section
+from include.reports.surroundings import change_calendar, holidays_of, openings_of, systems_of
+from include.settings import Settings
+
+# How many periods a trend goes back, this one among them.
+_TREND = {Kind.WEEKLY: 12, Kind.MONTHLY: 12, Kind.QUARTERLY: 8}
+_AHEAD = {
+    Kind.WEEKLY: timedelta(days=14),
+    Kind.MONTHLY: timedelta(days=31),
+    Kind.QUARTERLY: timedelta(days=92),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Material:
+    """What the sections are written from. `trend` holds the periods up to this one, oldest first,
+    with all that happened in them; `before` is the period before."""
+
+    period: Period
+    as_of: datetime
+    card: Scorecard
+    before: Scorecard
+    history: Facts
+    trend: tuple[Period, ...]
+    outlook: Outlook
+
+    def was(self, metric: Metric) -> str:
+        """Return in words what a figure was in the period before."""
+        earlier = self.before[metric.name]
+        if earlier.value is None:
+            return f"no data in {self.period.previous().name}"
+        return f"{earlier.text} in {self.period.previous().name}"
+
+
+def make_report(
+    ledger: Ledger,
+    settings: Settings,
+    period: Period,
+    *,
+    now: datetime,
+    as_of: datetime | None = None,
+    service: str | None = None,
+) -> Report:
+    """Return the report of a period as the ledger knew it at `as_of` (default: when it is due).
+
+    `now` only tells whether the report is provisional. Raises LedgerError when the ledger fails.
+    """
+    from include.reports.monthly import monthly_sections
+    from include.reports.quarterly import quarterly_sections
+    from include.reports.weekly import weekly_sections
+
+    calendar = change_calendar(settings)
+    due = period.due(holidays_of(calendar))
+    known = as_of or due
+    systems = systems_of(settings, service)
+    trend = [period]
+    for _ in range(_TREND[period.kind] - 1):
+        trend.insert(0, trend[0].previous())
+    history = read_facts(
+        ledger,
+        trend[0].start,
+        period.end,
+        as_of=known,
+        service=service,
+        systems=systems,
+        openings=openings_of(settings),
+    )
+    facts = read_facts(
+        ledger,
+        period.start,
+        period.end,
+        as_of=known,
+        service=service,
+        systems=systems,
+        openings=openings_of(settings),
+    )
+    card = score(facts)
+    previous = period.previous()
+    about = f"-{service}" if service else ""
+    material = Material(
+        period=period,
+        as_of=known,
+        card=card,
+        before=score(history.between(previous.start, previous.end)),
+        history=history,
+        trend=tuple(trend),
+        outlook=read_outlook(
+            ledger,
+            f"{period.kind}-{period.name}{about}",
+            Span(period.start, period.end),
+            Span(period.end, period.end + _AHEAD[period.kind]),
+            known,
+        ),
+    )
+    sections: list[Section] = {
+        Kind.WEEKLY: weekly_sections,
+        Kind.MONTHLY: monthly_sections,
+        Kind.QUARTERLY: quarterly_sections,
+    }[period.kind](material)
+    earlier = read_facts(
+        ledger,
+        previous.start,
+        previous.end,
+        as_of=previous.due(holidays_of(calendar)),
+        service=service,
+        systems=systems,
+    )
+    return Report(
+        organisation=settings.overall.organisation,
+        title=TITLES[period.kind],
+        period=period,
+        as_of=known,
+        provisional=now < known,
+        service=service,
+        summary=_summary(card),
+        sections=sections,
+        card=card,
+        calendar_digest=calendar.digest,
+        corrections=_corrections(earlier, history.between(previous.start, previous.end), previous),
+    )
+
+
+def _summary(card: Scorecard) -> str:
+    rate, back = card["change_success_rate"], card["rollback_rate"]
+    how = rate.said.partition(";")[0]
+    deployed = card["deployment_frequency"]
+    if rate.value is None:
+        return f"Nothing that touched production came to its end: {rate.said}."
+    return (
+        f"{rate.text} of changes succeeded ({how}); "
+        f"{shown(back.numerator, Unit.COUNT)} rolled back; "
+        f"{shown(deployed.numerator, Unit.COUNT)} deployments to production; "
+        f"{len(card.facts.incidents)} incidents opened."
+    )
+
+
+def _corrections(said: Facts, known: Facts, period: Period) -> list[str]:
+    """Return what the last report would say otherwise, had it been made today."""
+    before, after = success_rate(said), success_rate(known)
+    found = []
+    if (before.numerator, before.denominator) != (after.numerator, after.denominator):
+        found.append(
+            f"Change success rate of {period.name}: {after.text} as known at "
+            f"{format_instant(known.asked)}, reported as {before.text}."
+        )
+    reasons = {line.id: line.why for line in before.rows}
+    for line in after.rows:
+        if line.id in reasons and reasons[line.id] != line.why:
+            found.append(f"{line.id} ({period.name}): {line.why}; reported: {reasons[line.id]}.")
+        elif line.id not in reasons:
+            found.append(f"{line.id} ({period.name}) came to the ledger late: {line.why}.")
+    return found

@@ -1,0 +1,127 @@
+"""Change success rate, rollback rate: how changes that touched production came out."""
+
+from __future__ import annotations
+
+from include.notices.wording import count
+from include.reports.facts import OBSERVED, ChangeFact, Facts
+from include.reports.metrics.metric import Line, Metric, Unit, share
+
+_CONCERNING = ("P1", "P2", "P3")
+
+
+def shortcomings(change: ChangeFact) -> list[str]:
+    """Return why an implemented change is not counted as successful; nothing if it is."""
+    found = []
+    if change.retroactive:
+        found.append("was never authorised beforehand")
+    if change.rolled_back:
+        found.append("was rolled back")
+    elif change.outcome == "rolled_back":
+        found.append("its review says rolled back")
+    if change.outcome == "failed":
+        found.append("its review says failed")
+    if change.outcome == "successful_with_issues":
+        found.append("succeeded with issues")
+    if change.slot is not None and change.started_at is not None:
+        if change.started_at < change.slot.start:
+            found.append("began before its slot")
+        if change.finished_at is not None and change.finished_at > change.slot.end:
+            found.append("overran its slot")
+    if change.ended == "cancelled" and not change.rolled_back:
+        found.append("was given up after it had begun")
+    found.extend(
+        f"caused {incident.id} ({incident.severity})"
+        for incident in change.incidents
+        if incident.severity in _CONCERNING
+        and change.finished_at is not None
+        and change.finished_at <= incident.opened_at < change.finished_at + OBSERVED
+    )
+    return found
+
+
+def success_rate(facts: Facts) -> Metric:
+    """Return the share of implemented changes that went as they were meant to."""
+    changes = facts.implemented
+    judged = [(change, shortcomings(change)) for change in changes]
+    good = [change for change, reasons in judged if not reasons]
+    issues = [change for change in changes if change.outcome == "successful_with_issues"]
+    young = [
+        change
+        for change in good
+        if facts.as_of is not None
+        and change.finished_at is not None
+        and change.finished_at + OBSERVED > facts.as_of
+    ]
+    said = _said(facts, f"{len(good)} of {count(len(changes), 'implemented change')} succeeded")
+    if changes and young:
+        said += f"; {len(young)} of these not yet observed for 72 h"
+    return Metric(
+        name="change_success_rate",
+        family="process",
+        title="Change success rate",
+        formula=(
+            "successful / I. I: changes that ended in the period and had touched production (or "
+            "were found retroactively). Successful: inside the slot, not rolled back, closed as "
+            "successful, no P1–P3 caused within 72 h of the end of the work. Cancelled and "
+            "rejected changes are neither."
+        ),
+        unit=Unit.SHARE,
+        value=share(len(good), len(changes)),
+        numerator=len(good),
+        denominator=len(changes),
+        said=said,
+        parts={
+            "with_issues_count": len(issues),
+            "rejected_count": sum(change.ended == "rejected" for change in facts.ended),
+            "cancelled_count": sum(
+                change.ended == "cancelled" and not change.counts for change in facts.ended
+            ),
+        },
+        rows=[
+            Line(id=change.id, counted=not reasons, why="; ".join(reasons) or "as planned")
+            for change, reasons in judged
+        ],
+    )
+
+
+def rollback_rate(facts: Facts) -> Metric:
+    """Return the share of implemented changes that were led back, wholly or in part."""
+    changes = facts.implemented
+    back = [change for change in changes if _back(change)]
+    return Metric(
+        name="rollback_rate",
+        family="process",
+        title="Rollback rate",
+        formula="rolled back / I (see change success rate); a canary that was led back counts",
+        unit=Unit.SHARE,
+        value=share(len(back), len(changes)),
+        numerator=len(back),
+        denominator=len(changes),
+        said=_said(
+            facts, f"{len(back)} of {count(len(changes), 'implemented change')} were rolled back"
+        ),
+        rows=[
+            Line(
+                id=change.id,
+                counted=_back(change),
+                why="rolled back" if _back(change) else "stayed",
+            )
+            for change in changes
+        ],
+    )
+
+
+def _back(change: ChangeFact) -> bool:
+    return change.rolled_back or change.outcome == "rolled_back"
+
+
+def _said(facts: Facts, words: str) -> str:
+    if facts.implemented:
+        return words.replace("1 of 1 implemented change were", "the only implemented change was")
+    under_way = sum(change.ended_at is None for change in facts.changes)
+    if not facts.changes:
+        return "no data: no change moved in the period"
+    return (
+        "no data: no change that touched production ended in the period "
+        f"({len(facts.ended)} rejected or cancelled, {under_way} under way)"
+    )

@@ -1,0 +1,93 @@
+"""Reads the facts of a period from the ledger, all in one view of one moment."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+
+from include.calendar.wall_time import Span
+from include.ledger import Ledger
+from include.ledger.record import time_text
+from include.reports.change_reading import read_changes, read_votes
+from include.reports.deployment_reading import read_deployments, read_freezes
+from include.reports.facts import LEAKED_WITHIN, ChangeFact, Facts
+from include.reports.incident_reading import read_incidents, read_measures, read_refusals
+
+# Later than any record: asks for everything that the ledger knows.
+LATEST = "9999"
+
+Openings = Callable[[datetime, datetime], Sequence[Span]]
+
+
+def read_facts(
+    ledger: Ledger,
+    start: datetime,
+    end: datetime,
+    *,
+    as_of: datetime | None = None,
+    service: str | None = None,
+    systems: Sequence[str] = (),
+    openings: Openings | None = None,
+) -> Facts:
+    """Return what the ledger knew at `as_of` (None: knows now) about `[start, end)`.
+
+    `service` keeps what concerns one service alone, whose `systems` tell which changes without a
+    release do. `openings(start, end)` gives the calendar's slots.
+    """
+    bounds = {
+        "start": time_text(start),
+        "end": time_text(end),
+        "as_of": LATEST if as_of is None else time_text(as_of),
+    }
+    with ledger.read() as connection:
+        incidents = read_incidents(connection, bounds, start - LEAKED_WITHIN, end, as_of)
+        changes = read_changes(connection, start, end, bounds=bounds, incidents=incidents)
+        if service is not None:
+            changes = [change for change in changes if _concerns(change, service, systems)]
+        deployments = [
+            item
+            for item in read_deployments(connection, start, end, as_of, incidents)
+            if service in (None, item.service)
+        ]
+        measures = [
+            item
+            for item in read_measures(connection, start, end)
+            if service in (None, item.service)
+        ]
+        freezes = [
+            item
+            for item in read_freezes(connection, bounds, start, end, as_of)
+            if service in (None, item.service)
+        ]
+        votes = read_votes(connection, start, end, changes)
+        refused = read_refusals(connection, bounds)
+    kept = {change.id for change in changes}
+    return Facts(
+        start=start,
+        end=end,
+        as_of=as_of,
+        service=service,
+        changes=changes,
+        deployments=deployments,
+        incidents=[
+            item
+            for item in incidents
+            if start <= item.opened_at < end
+            and (
+                service is None
+                or kept.intersection(item.changes)
+                or set(systems).intersection(item.systems)
+            )
+        ],
+        measures=measures,
+        freezes=freezes,
+        votes=votes,
+        openings=() if openings is None else openings(start, end),
+        refused=refused,
+    )
+
+
+def _concerns(change: ChangeFact, service: str, systems: Sequence[str]) -> bool:
+    if change.service is not None:
+        return change.service == service
+    return bool(set(systems).intersection(change.systems))

@@ -1,0 +1,1 @@
+"""One report in the forms that people and programs read it in."""

@@ -1,0 +1,169 @@
+"""`./hims report`: the plan's sections, in every form, the same bytes each time."""
+
+from __future__ import annotations
+
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from markdown_it import MarkdownIt
+
+from include.cli import main
+from include.ledger import Actor, Ledger, Source, Subject
+from tests.integration.reports.conftest import END, Demo
+
+SECTIONS = {
+    ("weekly", "2026-W46"): [
+        "Changes implemented", "Issues encountered", "Lessons learned", "Upcoming changes",
+    ],
+    ("monthly", "2026-10"): [
+        "Change metrics", "Quality trends", "Process improvements", "Risk assessments",
+    ],
+    ("quarterly", "2026-Q3"): [
+        "Overall change performance", "Process effectiveness", "Technology improvements",
+        "Strategic alignment",
+    ],
+}  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def asks_demo(demo: Demo, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRFLOW_CONN_RELEASE_CONTROL_DB", demo.url)
+
+
+class _Page(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.outside: list[str] = []
+        self.ids: set[str] = set()
+        self.targets: set[str] = set()
+        self.figures = 0
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        values = dict(attrs)
+        if tag not in ("meta", "link", "br"):
+            self.open.append(tag)
+        self.figures += tag == "svg"
+        self.ids.add(values.get("id") or "")
+        for name in ("src", "href"):
+            target = values.get(name) or ""
+            if target.startswith("#"):
+                self.targets.add(target[1:])
+            elif target:
+                self.outside.append(target)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        pass
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+@pytest.mark.parametrize(("kind", "period"), SECTIONS)
+def test_a_report_has_exactly_the_plans_sections_in_every_form(
+    kind: str, period: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["report", kind, "--period", period, "-o", str(tmp_path), "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert [section["title"] for section in document["sections"]] == SECTIONS[kind, period]
+    name = f"{kind}-{period}"
+    assert {path.name for path in tmp_path.iterdir()} == {
+        f"{name}.{form}" for form in ("html", "pdf", "md", "json")
+    }
+    page = _Page()
+    text = (tmp_path / f"{name}.html").read_text(encoding="utf-8")
+    page.feed(text)
+    assert page.open == []
+    assert page.outside == []
+    # No short word is broken in its middle to make its column narrow.
+    assert 'class="whole">emergency<' in text or "emergency</td>" not in text
+    assert page.targets <= page.ids
+    assert page.figures >= 1
+    told = (tmp_path / f"{name}.md").read_text(encoding="utf-8")
+    headings = re.findall(r"<h2>(.*?)</h2>", MarkdownIt().render(told))
+    assert headings[:4] == SECTIONS[kind, period]
+    assert (tmp_path / f"{name}.pdf").read_bytes().startswith(b"%PDF-")
+    assert json.loads((tmp_path / f"{name}.json").read_text(encoding="utf-8")) == document
+
+
+@pytest.mark.parametrize(("kind", "period"), SECTIONS)
+def test_the_same_period_run_twice_gives_the_same_bytes(
+    kind: str, period: str, tmp_path: Path
+) -> None:
+    for place in ("one", "two"):
+        assert main(["report", kind, "--period", period, "-o", str(tmp_path / place)]) == 0
+    for path in (tmp_path / "one").iterdir():
+        assert path.read_bytes() == (tmp_path / "two" / path.name).read_bytes()
+
+
+def test_a_report_is_recorded_once_with_the_digest_of_each_file(demo: Demo, tmp_path: Path) -> None:
+    for _ in range(2):
+        assert main(["report", "weekly", "--period", "2026-W30", "-o", str(tmp_path)]) == 0
+    rows = [json.loads(row["body"]) for row in demo.ledger.records(event="report.made")]
+    made = [row for row in rows if row["subject"]["id"] == "weekly-2026-W30"]
+    assert len(made) == 1
+    assert {item["uri"] for item in made[0]["evidence"]} == {
+        f"report:weekly-2026-W30.{form}" for form in ("html", "json", "md", "pdf")
+    }
+
+
+def test_people_s_words_stand_in_the_quarterly_review_and_cannot_become_markup(
+    demo: Demo, tmp_path: Path
+) -> None:
+    with demo.ledger.write(
+        Actor(user="sam", name="Sam <b>Doe</b>", auth="password"), Source(kind="cli"), END
+    ) as unit:
+        unit.append(
+            "report.worded",
+            Subject(kind="report", id="quarterly-2026-Q2"),
+            message="words",
+            details={"words": {"Strategic alignment": "<script>alert(1)</script> [x](y) | done"}},
+        )
+    assert main(["report", "quarterly", "--period", "2026-Q2", "-o", str(tmp_path)]) == 0
+    text = (tmp_path / "quarterly-2026-Q2.html").read_text(encoding="utf-8")
+    assert "&lt;script&gt;alert(1)" in text
+    assert "<script" not in text
+    assert "Sam &lt;b&gt;Doe" in text
+    rendered = MarkdownIt().render((tmp_path / "quarterly-2026-Q2.md").read_text(encoding="utf-8"))
+    assert "<script" not in rendered
+    assert "<a " not in rendered
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["weekly", "--period", "2026-11"], "write it like 2026-W47"),
+        (["weekly", "--period", "2026-W54"], "is not a period"),
+        (["monthly", "--period", "2026-13"], "is not a period"),
+        (["monthly", "--period", ""], "is not a period"),
+        (["quarterly", "--period", "2026-Q5"], "is not a period"),
+        (["monthly", "--period", "２０２６-10"], "is not a period"),
+        (["monthly", "--format", "docx"], "--format is some of"),
+        (["monthly", "--service", "hims"], "is not configured"),
+    ],
+)
+def test_what_cannot_be_reported_is_misuse(
+    words: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["report", *words]) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_a_period_to_come_is_a_well_formed_no(tmp_path: Path) -> None:
+    assert main(["report", "monthly", "--period", "2199-01", "-o", str(tmp_path)]) == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_empty_ledger_makes_a_report_that_says_so_in_words(
+    ledger_url: str, ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIRFLOW_CONN_RELEASE_CONTROL_DB", ledger_url)
+    for kind, period in SECTIONS:
+        assert main(["report", kind, "--period", period, "-o", str(tmp_path)]) == 0
+        text = (tmp_path / f"{kind}-{period}.html").read_text(encoding="utf-8")
+        assert "no data" in text
+        assert "nan" not in text.lower().replace("maintenance", "").replace("finance", "")
+    assert len(ledger.records(event="report.made")) == 3

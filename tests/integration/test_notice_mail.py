@@ -1,0 +1,177 @@
+"""Notices as mail, to a real SMTP server on this machine."""
+
+from __future__ import annotations
+
+import smtplib
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from email import message_from_bytes, policy
+from email.message import EmailMessage
+from typing import Any
+
+import pytest
+from aiosmtpd.controller import Controller
+from sqlalchemy import select
+
+from include.ledger import Actor, Ledger, Source, Subject
+from include.ledger.schema import notice_delivery
+from include.notices import Audience, Notice, Severity, queue
+from include.notices.delivery import Delivered, deliver_queued
+from include.notices.email_channel import EmailChannel
+from include.notices.log_channel import LogChannel
+
+NOW = datetime(2026, 11, 28, 7, 0, tzinfo=UTC)
+
+
+class Mailroom:
+    """Keeps what it takes; `answers` are given to the next messages, `refused` to recipients."""
+
+    def __init__(self) -> None:
+        self.taken: list[EmailMessage] = []
+        self.to: list[list[str]] = []
+        self.answers: list[str] = []
+        self.refused: dict[str, str] = {}
+
+    async def handle_RCPT(  # noqa: N802
+        self, server: Any, session: Any, envelope: Any, address: str, options: Any
+    ) -> str:
+        if address in self.refused:
+            return self.refused[address]
+        envelope.rcpt_tos.append(address)
+        return "250 OK"
+
+    async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:  # noqa: N802
+        if self.answers:
+            return self.answers.pop(0)
+        self.taken.append(message_from_bytes(envelope.content, policy=policy.default))
+        self.to.append(list(envelope.rcpt_tos))
+        return "250 OK"
+
+
+@pytest.fixture
+def room() -> Iterator[tuple[Mailroom, int]]:
+    mailroom = Mailroom()
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = int(probe.getsockname()[1])
+    controller = Controller(mailroom, hostname="127.0.0.1", port=port)
+    controller.start()
+    yield mailroom, port
+    controller.stop()
+
+
+def channel(port: int, *addresses: str) -> EmailChannel:
+    @contextmanager
+    def connect() -> Iterator[smtplib.SMTP]:
+        with smtplib.SMTP("127.0.0.1", port, timeout=5) as session:
+            yield session
+
+    return EmailChannel(connect, "releases@arocord.example", lambda _notice: addresses)
+
+
+def say(ledger: Ledger, *titles: str, **changed: Any) -> None:
+    with ledger.write(Actor.service("test"), Source(kind="cli"), NOW) as unit:
+        for title in titles:
+            values: dict[str, Any] = {
+                "event": "release.planned", "thread": "hims-api-2.3.0", "audience": Audience.TEAM,
+                "severity": Severity.INFO, "title": title, "text": "a <b>text</b>",
+                "fields": {"Who": "Ann & Bo"}, "dedupe_key": title, **changed,
+            }  # fmt: skip
+            assert queue(unit, Notice(**values))
+        unit.append("test", Subject(kind="release", id="hims-api-2.3.0"), message="said")
+
+
+def states(ledger: Ledger) -> list[tuple[str, str, str | None]]:
+    table = notice_delivery
+    with ledger.read() as connection:
+        rows = connection.execute(select(table).order_by(table.c.notice_id, table.c.channel)).all()
+    return [(row.channel, row.state, row.last_error) for row in rows]
+
+
+def test_a_mail_says_what_the_notice_says_in_text_and_html(
+    ledger: Ledger, room: tuple[Mailroom, int]
+) -> None:
+    mailroom, port = room
+    say(
+        ledger,
+        "öne: décidez",
+        severity=Severity.ACTION,
+        link="https://airflow/x?a=1&b=<script>",
+    )
+    say(ledger, "two")
+    mail = channel(port, "ann@arocord.example", "bo@arocord.example")
+    assert deliver_queued(ledger, {"mail": mail}, NOW) == Delivered(count=2, failed=0, remaining=0)
+    one, two = mailroom.taken
+    assert one["Subject"] == "[please decide] öne: décidez"
+    assert two["Subject"] == "two"
+    assert one["To"] == "ann@arocord.example, bo@arocord.example"
+    assert mailroom.to[0] == ["ann@arocord.example", "bo@arocord.example"]
+    # One conversation, and no two mails alike.
+    assert one["References"] == two["References"]
+    assert one["Message-ID"] != two["Message-ID"]
+    plain, html = one.iter_parts()
+    assert "Who: Ann & Bo" in plain.get_content()
+    assert "https://airflow/x?a=1&b=<script>" in plain.get_content()
+    shown = html.get_content()
+    assert "a &lt;b&gt;text&lt;/b&gt;" in shown
+    assert "<script>" not in shown
+    assert "Answer in Airflow" in shown
+
+
+def test_the_same_notice_sent_again_has_the_same_message_id(
+    ledger: Ledger, room: tuple[Mailroom, int]
+) -> None:
+    mailroom, port = room
+    say(ledger, "one")
+    mailroom.answers = ["451 try later"]
+    mail = channel(port, "ann@arocord.example")
+    assert deliver_queued(ledger, {"mail": mail}, NOW).failed == 1
+    assert states(ledger) == [("mail", "queued", "the mail server says no (451)")]
+    later = NOW + timedelta(minutes=20)
+    assert deliver_queued(ledger, {"mail": mail}, later).count == 1
+    assert "late: was due" in mailroom.taken[0].get_body(("plain",)).get_content()  # type: ignore[union-attr]
+    assert str(mailroom.taken[0]["Message-ID"]).startswith("<notice-1-")
+
+
+def test_who_is_refused_costs_the_others_nothing(
+    ledger: Ledger, room: tuple[Mailroom, int]
+) -> None:
+    mailroom, port = room
+    mailroom.refused = {"gone@arocord.example": "550 no such user"}
+    say(ledger, "one")
+    mail = channel(port, "ann@arocord.example", "gone@arocord.example")
+    assert deliver_queued(ledger, {"mail": mail}, NOW).count == 1
+    assert states(ledger) == [("mail", "delivered", "refused: gone@arocord.example")]
+
+
+@pytest.mark.parametrize("addresses", [("gone@arocord.example",), ()])
+def test_what_nobody_can_get_is_given_up_and_said(
+    ledger: Ledger, room: tuple[Mailroom, int], addresses: tuple[str, ...]
+) -> None:
+    mailroom, port = room
+    mailroom.refused = {"gone@arocord.example": "550 no such user"}
+    say(ledger, "one", "two")
+    assert deliver_queued(ledger, {"mail": channel(port, *addresses)}, NOW).remaining == 0
+    assert [state for _, state, _ in states(ledger)] == ["refused", "refused"]
+    assert all(error for _, _, error in states(ledger))
+
+
+def test_a_mail_server_that_is_gone_holds_up_no_other_channel(ledger: Ledger) -> None:
+    say(ledger, "one", "two")
+    lines: list[str] = []
+    both = {"mail": channel(1, "ann@arocord.example"), "log": LogChannel(lines.append)}
+    delivered = deliver_queued(ledger, both, NOW)
+    assert delivered == Delivered(count=2, failed=1, remaining=2)
+    assert states(ledger)[1] == (
+        "mail", "sending", "the mail server cannot be reached (Connection refused)",
+    )  # fmt: skip
+
+
+def test_no_title_adds_a_header(ledger: Ledger, room: tuple[Mailroom, int]) -> None:
+    mailroom, port = room
+    say(ledger, "one\r\nBcc: eve@evil.example\r\n\r\nbody")
+    deliver_queued(ledger, {"mail": channel(port, "ann@arocord.example")}, NOW)
+    assert mailroom.taken[0]["Bcc"] is None
+    assert mailroom.to == [["ann@arocord.example"]]

@@ -1,0 +1,131 @@
+"""Every event has one text, and says for whom and how urgent it is."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+import include.notices
+from include.notices import (
+    Audience,
+    Notice,
+    Severity,
+    alarm_texts,
+    board_texts,
+    calendar_texts,
+    report_texts,
+)
+from include.notices.catalogue import EVENTS
+from include.notices.writing import write
+from tests.unit.notices.test_texts import every_notice
+
+NOW = datetime(2026, 11, 28, 7, 0, tzinfo=UTC)
+ZONE = "America/New_York"
+SOURCES = Path(include.notices.__file__).parent
+
+
+def others() -> list[Notice]:
+    day = timedelta(days=1)
+    due = NOW + day
+    return [
+        board_texts.cab_agenda(
+            sitting="CAB-2026-11-26", changes=["CHG-1: <b>"] * 30, decided_by=NOW, zone=ZONE
+        ),
+        board_texts.cab_minutes(sitting="CAB-2026-11-26", decisions=["CHG-1: approved"]),
+        calendar_texts.window_opens(
+            window="standard", opens=NOW, closes=due, starting=["CHG-1", "CHG-2"], zone=ZONE
+        ),
+        calendar_texts.window_closes(
+            window="standard", opens=NOW, closed=due, done=1, unfinished=["CHG-2"], zone=ZONE
+        ),
+        report_texts.report_ready(
+            report="Weekly change report", period="2026-W48", summary="3 changes."
+        ),
+        report_texts.upcoming(
+            team="clinical", title="Clinical applications", systems=["api", "frontend"],
+            coming=[
+                report_texts.Coming(
+                    id="CHG-1", title="t", systems=("api",), start=NOW, end=due, state="scheduled"
+                )
+            ],
+            period="one week", zone=ZONE,
+        ),
+        alarm_texts.incident_opened(
+            incident="INC-1", severity="P1", title="down", systems=["api"], respond_by=due,
+            zone=ZONE,
+        ),
+        alarm_texts.incident_clock(
+            incident="INC-1", clock="response", percent=75, due=due, zone=ZONE
+        ),
+        alarm_texts.incident_clock(
+            incident="INC-1", clock="response", percent=100, due=due, zone=ZONE
+        ),
+        alarm_texts.incident_resolved(incident="INC-1", how="restarted", lasted="2h"),
+        alarm_texts.ledger_alarm(key="17", reason="record 17 was changed"),
+        alarm_texts.drift_found(
+            service="hims-api", environment="production", expected="2.2.0", found="2.1.0"
+        ),
+        alarm_texts.run_failed(dag_id="d", run_id="r", task_id="t", reason="a defect"),
+    ]  # fmt: skip
+
+
+def test_every_text_is_of_an_event_in_the_catalogue() -> None:
+    for notice in [*every_notice(), *others()]:
+        assert notice.event in EVENTS
+        assert (notice.reminds is not None) == EVENTS[notice.event].reminder
+
+
+def test_every_text_of_these_modules_is_shown_here() -> None:
+    modules: list[ModuleType] = [alarm_texts, board_texts, calendar_texts, report_texts]
+    functions = {
+        name
+        for module in modules
+        for name, item in inspect.getmembers(module, inspect.isfunction)
+        if item.__module__ == module.__name__ and not name.startswith("_")
+    }
+    # One function tells of two events.
+    assert len({notice.event for notice in others()}) == len(functions) + 1
+    assert len({notice.dedupe_key for notice in others()}) == len(others())
+
+
+def test_no_two_texts_are_of_one_event() -> None:
+    named: list[str] = []
+    for path in SOURCES.glob("*texts.py"):
+        source = path.read_text(encoding="utf-8")
+        named += re.findall(r'(?:_notice|write)\(\s*"([a-z_.]+)"', source)
+    assert len(named) == len(set(named))
+    assert set(named) <= set(EVENTS)
+
+
+def test_the_audiences_and_severities_of_the_issue_are_all_used() -> None:
+    assert {event.audience for event in EVENTS.values()} == set(Audience)
+    assert {event.severity for event in EVENTS.values()} == set(Severity)
+    assert all(name == event.name for name, event in EVENTS.items())
+
+
+def test_an_event_that_nobody_declared_cannot_be_said() -> None:
+    with pytest.raises(KeyError):
+        write("release.imagined", "t", title="t", text="")
+
+
+def test_a_clock_that_runs_and_one_that_has_run_out_are_two_events() -> None:
+    at75, at100 = others()[7:9]
+    assert (at75.event, at100.event) == ("incident.clock", "incident.breached")
+    assert (at75.severity, at100.severity) == (Severity.WARNING, Severity.CRITICAL)
+    assert at75.expires_at is not None
+    assert at100.expires_at is None
+
+
+def test_a_long_agenda_says_how_much_is_left_out() -> None:
+    assert others()[0].text.splitlines()[-1] == "… and 10 more"
+
+
+def test_a_digest_groups_by_system_and_names_the_quiet_ones() -> None:
+    digest = others()[5]
+    assert list(digest.fields) == ["api"]
+    assert digest.text == "1 change in one week. Nothing for frontend."
