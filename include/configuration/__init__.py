@@ -1,0 +1,1 @@
+"""Configuration of services: global → environment → service → flags, with its provenance."""

@@ -1,0 +1,1 @@
+"""Incidents: how severe, their two clocks, their review, and the changes that follow from it."""

@@ -1,0 +1,1 @@
+"""Releases: their versions, the commits in them, what a freeze allows, and their notes."""

@@ -1,0 +1,235 @@
+"""The way back: traffic to the version that served before, the service locked, people told.
+
+It needs no permit and asks nobody. What it goes back to is proven healthy first (design §7).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.dialects.postgresql import insert
+
+from include.backups import kind
+from include.deploy import deployment
+from include.deploy.recovery import obstacle
+from include.deploy.target import Colour
+from include.deploy.targets.factory import open_target
+from include.errors import TargetError
+from include.ledger import Outcome, schema
+from include.notices import texts
+from include.permits.permit import close_permits, newest_fence
+from include.releases.phases.looking import ENVIRONMENT
+from include.releases.train import Done, Train
+from include.services.migration_kind import Kind
+
+# A deployment in one of these states is neither over nor seen through, unless it was released.
+UNFINISHED = ("staging", "staged", "switching", "live")
+
+
+def roll_back(train: Train) -> Done:
+    """Undo whatever the deploy got done: nothing, a slot without traffic, or a switch.
+
+    What was watched to its end without complaint is not undone by a task that somebody starts
+    again; going back from it is a decision of its own, the Dag `rollback`.
+    """
+    with train.ledger.read() as connection:
+        row = deployment.deployment_of(connection, train.release, train.plan.attempt, ENVIRONMENT)
+        ended = connection.execute(
+            select(schema.release.c.state).where(schema.release.c.id == train.release)
+        ).scalar_one()
+    if row is None:
+        return Done(reason="not_needed", message="production was not touched")
+    if train.has("roll_back"):
+        return train.done("roll_back")
+    if train.has("watch_release") or ended == "released":
+        message = (
+            f"{train.plan.version} was watched to the end and is fine; to go back all the same, "
+            "trigger the Dag rollback"
+        )
+        return Done(reason="not_needed", message=message)
+    return train.step("roll_back", "rollback.done", lambda: _undo(train, row))
+
+
+def undo_dead_attempt(train: Train) -> Done | None:
+    """Undo what an earlier attempt of this release left behind when its run was ended by hand.
+
+    Returns None where it left nothing. Its version has not been watched to its end: people must
+    not stay on it, and it must never be taken for the way back.
+    """
+    table = schema.deployment
+    with train.ledger.read() as connection:
+        row = connection.execute(
+            select(table)
+            .where(
+                table.c.release_id == train.release,
+                table.c.attempt < train.plan.attempt,
+                table.c.environment == ENVIRONMENT,
+                table.c.state.in_(UNFINISHED),
+            )
+            .order_by(table.c.id.desc())
+        ).first()
+    if row is None or not _code_may_go_back(train, row):
+        return None
+    return train.step("undo_dead_attempt", "rollback.done", lambda: _undo(train, row))
+
+
+def _undo(train: Train, row: Any) -> Done:
+    slot = Colour(row.colour)
+    target = open_target(train.plan.service, ENVIRONMENT, train.settings, vendor=train.vendor)
+    began = row.switch_began_at is not None
+    if began and not _code_may_go_back(train, row):
+        return _stay(train, row)
+    fence = _fence(train)
+    previous = _previous(train, slot.other)
+    back_to = previous.version if previous is not None else train.plan.previous_version
+    if began and target.weights()[slot] > 0:
+        digest = previous.digest if previous is not None else None
+        why = obstacle(target, slot.other, digest, train.plan.service.checks.warm_up)
+        if why is not None:
+            raise TargetError(
+                f"the way back to {back_to} is not clear: {why}; traffic stays where it is until a "
+                "person decides"
+            )
+    if began:
+        target.set_weights({slot.other: 100, slot: 0}, fence)
+    weights = target.weights()
+    if weights[slot] != 0:
+        raise TargetError(f"{slot} still has {weights[slot]} % of the traffic")
+    target.retire(slot, fence)
+    commits = list(_checked(train, row).get("commits") or [])
+
+    def write(unit: Any) -> None:
+        state = "returned" if began else "retired"
+        deployment.set_state(unit, row.id, state, ended_at=unit.now)
+        if began:
+            _restore_previous(unit, train, slot.other)
+            _lock(unit, train, f"{train.release} was rolled back", commits)
+        close_permits(unit, train)
+
+    if not began:
+        return Done(
+            message=f"{slot} is emptied; {slot.other} has kept all the traffic throughout",
+            result={"rolled_back": False},
+            write=write,
+        )
+    return Done(
+        message=f"traffic is back on {slot.other} ({back_to}); "
+        f"{train.plan.service.name} is locked until a second person unlocks it"
+        + (f", and its {len(commits)} commits are in quarantine" if commits else ""),
+        reason="rolled_back",
+        result={"rolled_back": True, "quarantined": commits},
+        write=write,
+        notices=[
+            texts.rolled_back(
+                release=train.release,
+                attempt=train.plan.attempt,
+                version=train.plan.version,
+                back_to=back_to,
+                reason="see the release's last step",
+            )
+        ],
+    )
+
+
+def _lock(unit: Any, train: Train, reason: str, commits: list[str]) -> None:
+    statement = insert(schema.release_lock).values(
+        service=train.plan.service.name,
+        release_id=train.release,
+        reason=reason,
+        commits=commits,
+        locked_by=unit.actor.user,
+        locked_at=unit.now,
+    )
+    unit.execute(statement.on_conflict_do_nothing())
+
+
+def _restore_previous(unit: Any, train: Train, colour: Colour) -> None:
+    previous = _previous(train, colour)
+    if previous is not None and previous.state != "live":
+        deployment.set_state(unit, previous.id, "live", live_at=unit.now, ended_at=None)
+
+
+def _previous(train: Train, colour: Colour) -> Any:
+    """Return the deployment that served from a slot before, None if the ledger knows of none."""
+    table = schema.deployment
+    with train.ledger.read() as connection:
+        return connection.execute(
+            select(table)
+            .where(
+                table.c.service == train.plan.service.name,
+                table.c.environment == ENVIRONMENT,
+                table.c.colour == str(colour),
+                table.c.state.in_(("standby", "live")),
+            )
+            .order_by(table.c.id.desc())
+        ).first()
+
+
+def _checked(train: Train, row: Any) -> dict[str, Any]:
+    """Return what the code freeze of the deployment's own attempt found out."""
+    table = schema.step
+    with train.ledger.read() as connection:
+        found = connection.execute(
+            select(table.c.result).where(
+                table.c.release_id == row.release_id,
+                table.c.attempt == row.attempt,
+                table.c.name == "check_commits",
+            )
+        ).scalar()
+    return dict(found or {})
+
+
+def _code_may_go_back(train: Train, row: Any) -> bool:
+    """Return whether the version before works on the schema as it is now (plan §4.4)."""
+    brought = _checked(train, row).get("migrations") or []
+    return all(item["kind"] == str(Kind.EXPAND) for item in brought)
+
+
+def _stay(train: Train, row: Any) -> Done:
+    """Leave traffic where it is, lock the service, and say what is offered."""
+    brought = _checked(train, row)["migrations"]
+    listed = ", ".join(f"{item['name']} ({item['kind']})" for item in brought)
+    instead = kind.why_not_put_back(train.plan.service.environments[ENVIRONMENT])
+    message = (
+        f"{train.release} brought {listed}: the version before does not work on this schema, so "
+        "traffic stays where it is. Offered are a fix forward, or "
+        + (
+            "the Dag rollback with its database restore, which two people vote on"
+            if instead is None
+            else f"by hand a restore of the database: {instead}"
+        )
+    )
+    with train.unit() as unit:
+        _lock(unit, train, f"{train.release} failed and can't be rolled back", [])
+        close_permits(unit, train)
+        train.tell(
+            unit,
+            texts.no_way_back(
+                release=train.release,
+                attempt=train.plan.attempt,
+                migrations=listed,
+                instead=instead,
+            ),
+        )
+        unit.append(
+            "rollback.impossible",
+            train.subject,
+            outcome=Outcome.FAILURE,
+            reason="migration",
+            message=message,
+        )
+    return Done(ok=False, reason="no_way_back", message=message)
+
+
+def _fence(train: Train) -> int:
+    with train.unit() as unit:
+        fence = newest_fence(unit)
+        unit.append(
+            "rollback.began",
+            train.subject,
+            reason="deploy_failed",
+            message=f"the way back is taken under fence {fence}",
+            details={"fence": fence},
+        )
+    return fence

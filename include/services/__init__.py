@@ -1,0 +1,1 @@
+"""What is released, and where it runs: services and environments as config/ declares them."""

@@ -1,0 +1,116 @@
+"""A release's own directory: the source at one commit, and commands run in it.
+
+Commands are argument lists from config/, filled in and started without a shell, in a scrubbed
+environment: a service's tests must not see Release Control's credentials.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+from include.errors import TargetError
+from include.services.service import Argv
+
+_KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "VIRTUAL_ENV")
+LIMIT = timedelta(minutes=30)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommandResult:
+    """How a command ended; `output` is its last lines, stdout and stderr together."""
+
+    argv: tuple[str, ...]
+    status: int
+    output: str
+
+    @property
+    def ok(self) -> bool:
+        """Return whether it ended with status 0."""
+        return self.status == 0
+
+    def describe(self) -> str:
+        """Return the command and, where it failed, the end of what it said."""
+        shown = " ".join(Path(word).name if "/" in word else word for word in self.argv)
+        if self.ok:
+            return shown
+        tail = "\n".join(self.output.strip().splitlines()[-8:])
+        return f"{shown} ended with status {self.status}: {tail}"
+
+
+def fill(argv: Argv, values: Mapping[str, str]) -> tuple[str, ...]:
+    """Return `argv` with its {placeholders} filled in."""
+    return tuple(word.format_map({"python": sys.executable, **values}) for word in argv)
+
+
+def run_commands(
+    commands: Iterable[Argv],
+    values: Mapping[str, str],
+    directory: Path,
+    *,
+    log: Path,
+    environment: Mapping[str, str] | None = None,
+    limit: timedelta = LIMIT,
+) -> tuple[CommandResult, ...]:
+    """Run the commands in order in `directory`, appending their output to `log`; stop at the
+    first that fails. Raises TargetError when a program cannot be started at all.
+    """
+    log.parent.mkdir(parents=True, exist_ok=True)
+    results = []
+    for command in commands:
+        result = _run(fill(command, values), directory, log, environment or {}, limit)
+        results.append(result)
+        if not result.ok:
+            break
+    return tuple(results)
+
+
+def _run(
+    argv: tuple[str, ...],
+    directory: Path,
+    log: Path,
+    environment: Mapping[str, str],
+    limit: timedelta,
+) -> CommandResult:
+    kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
+    with log.open("ab") as stream:
+        begin = stream.tell()
+        stream.write(f"$ {' '.join(argv)}\n".encode())
+        stream.flush()
+        try:
+            process = subprocess.Popen(
+                argv,
+                cwd=directory,
+                env={**kept, "PYTHONDONTWRITEBYTECODE": "1", **environment},
+                stdin=subprocess.DEVNULL,
+                stdout=stream,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise TargetError(
+                f"{argv[0]} cannot be started ({error.strerror}); it is a command of the service's "
+                "file under config/services/"
+            ) from error
+        try:
+            status = process.wait(limit.total_seconds())
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            status = 124
+            stream.write(f"killed after {limit}\n".encode())
+        except BaseException:
+            # The task itself is being stopped: what it started must not go on without it.
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            raise
+    with log.open("rb") as stream:
+        stream.seek(max(begin, log.stat().st_size - 20_000))
+        output = stream.read().decode("utf-8", "replace")
+    return CommandResult(argv=argv, status=status, output=output)

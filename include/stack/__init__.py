@@ -1,0 +1,1 @@
+"""The local stack: PostgreSQL, HAProxy, the services' slots and Airflow on one machine."""

@@ -1,0 +1,1 @@
+"""`./hims up`, `down`, `status` and `logs`."""

@@ -1,0 +1,242 @@
+"""Reconciling: what production really runs against what the ledger says (plan §5, §9).
+
+Drift locks the next release of the service and opens a change after the fact: somebody has to say
+what it was, and a second person to unlock.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.engine import Connection, Row
+
+from include.backups.shape import differing, read_shape
+from include.changes.change import open_change
+from include.changes.desk import Desk
+from include.deploy.deployment import live_deployment
+from include.deploy.reality import Expected, differences, plain, read_steadily
+from include.deploy.target import Colour
+from include.deploy.targets.factory import open_target
+from include.errors import BackupError, TargetError
+from include.instants import format_instant
+from include.ledger import Outcome, Subject, Unit, schema
+from include.ledger.record import content_hash
+from include.releases.phases.looking import ENVIRONMENT
+from include.releases.phases.migration import MIGRATED
+from include.releases.plan import read_plan
+from include.rollbacks.restore import RESTORED
+from include.services.service import Service
+from include.upkeep.upkeep import Upkeep
+
+REASON = "drift"
+_SHOWN = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reconciled:
+    """How a service was found: `agrees`, `drift`, `under_way`, `unsteady`, `unknown`, `empty`."""
+
+    service: str
+    reason: str
+    message: str
+
+
+def reconcile(
+    job: Upkeep, service: Service, *, pause: Callable[[float], None] = time.sleep
+) -> Reconciled:
+    """Compare production of one service with the ledger and record what was found."""
+    with job.ledger.read() as connection:
+        busy = _under_way(connection, service.name, job.clock())
+        expected = _expected(connection, service)
+    if expected is None:
+        return _told(job, service, "empty", "the ledger knows nothing that serves")
+    if busy is not None:
+        return _told(job, service, "under_way", busy)
+    try:
+        target = open_target(service, ENVIRONMENT, job.settings, vendor=job.vendor)
+        found = read_steadily(target, pause=pause)
+    except TargetError as error:
+        return _told(job, service, "unknown", f"nobody can say what runs: {error}")
+    if found is None:
+        return _told(job, service, "unsteady", "readings do not agree; nothing is concluded")
+    try:
+        said = [*differences(expected, found), *_schema_drift(job, service)]
+    except BackupError as error:
+        return _told(job, service, "unknown", f"nobody can say what its schema is: {error}")
+    if not said:
+        return _told(
+            job, service, "agrees", f"{expected.version} serves from {expected.colour}, as written"
+        )
+    return _drift(job, service, said, plain(found))
+
+
+def _schema_drift(job: Upkeep, service: Service) -> list[str]:
+    """Return, as one sentence, where the database is not what a release has left it as.
+
+    Says nothing where no release through here has migrated it. Raises BackupError where the
+    database can't be read.
+    """
+    database = service.environments[ENVIRONMENT].database
+    records, releases = schema.record, schema.release
+    with job.ledger.read() as connection:
+        bodies = connection.execute(
+            select(records.c.body)
+            .join(releases, releases.c.id == records.c.release)
+            .where(releases.c.service == service.name, records.c.event.in_((MIGRATED, RESTORED)))
+            .order_by(records.c.seq.desc())
+        ).scalars()
+        details = (json.loads(body).get("details") or {} for body in bodies)
+        shape = next(
+            (item["shape"] for item in details if item.get("environment") == ENVIRONMENT), None
+        )
+    if database is None or shape is None:
+        return []
+    changed = differing(shape, read_shape(job.secrets(f"{database}_db")))
+    if not changed:
+        return []
+    more = f" and {len(changed) - _SHOWN} more" if len(changed) > _SHOWN else ""
+    return [
+        f"{database} has another schema than the last migration left: "
+        f"{', '.join(changed[:_SHOWN])}{more}"
+    ]
+
+
+def _drift(job: Upkeep, service: Service, said: list[str], found: dict[str, Any]) -> Reconciled:
+    message = f"{service.name} is not what the ledger says: " + "; ".join(said)
+    title = f"Drift of {service.title} in {ENVIRONMENT}, found after the fact"
+    content = {
+        "type": "retroactive",
+        "title": title,
+        "requester": job.actor.user,
+        "affected_systems": list(service.systems),
+        "priority": "high",
+        "description": message[:2000],
+        "retroactive": {"happened_at": format_instant(job.clock()), "found_by": job.actor.user},
+        "found": found,
+    }
+    with job.unit() as unit:
+        # The writer behind our backs may still be at it: one change for one state of affairs.
+        opened = _open_for(unit, title, content)
+        if opened is None:
+            opened = open_change(unit, content, release_id=None).id
+        lock = insert(schema.release_lock).values(
+            service=service.name,
+            release_id=None,
+            reason=f"{REASON}: {message}"[:2000],
+            commits=[],
+            locked_by=job.actor.user,
+            locked_at=unit.now,
+        )
+        unit.execute(lock.on_conflict_do_nothing())
+        unit.append(
+            "reconcile.drift",
+            Subject(kind="service", id=service.name),
+            outcome=Outcome.FAILURE,
+            reason=REASON,
+            message=f"{message}; {opened} is open for it"[:2000],
+            change=opened,
+            details={"found": found},
+        )
+    # Its people are asked at once: within a day somebody has to answer for it.
+    desk = Desk(
+        ledger=job.ledger,
+        settings=job.settings,
+        actor=job.actor,
+        source=job.source,
+        clock=job.clock,
+    )
+    desk.go_on(opened)
+    return Reconciled(service=service.name, reason="drift", message=message)
+
+
+def _open_for(unit: Unit, title: str, content: dict[str, Any]) -> str | None:
+    changes, revisions = schema.change, schema.revision
+    rows = unit.execute(
+        select(changes.c.id, revisions.c.content)
+        .join(revisions, revisions.c.change_id == changes.c.id)
+        .where(changes.c.title == title, changes.c.state.not_in(("closed", "cancelled")))
+    ).all()
+    same = content_hash(content["found"])
+    for row in rows:
+        if content_hash(row.content.get("found")) == same:
+            return str(row.id)
+    return None
+
+
+def _told(job: Upkeep, service: Service, reason: str, message: str) -> Reconciled:
+    outcome = Outcome.SUCCESS if reason in ("agrees", "under_way", "empty") else Outcome.UNKNOWN
+    with job.unit() as unit:
+        unit.append(
+            f"reconcile.{reason}",
+            Subject(kind="service", id=service.name),
+            outcome=outcome,
+            reason=reason,
+            message=f"{service.name}: {message}"[:2000],
+        )
+    return Reconciled(service=service.name, reason=reason, message=message)
+
+
+def _under_way(connection: Connection, service: str, now: datetime) -> str | None:
+    """Return what is being done to production right now, None for nothing.
+
+    A deploy whose permit has run out is not being done any more, whatever its run says: what it
+    left half-way is drift.
+    """
+    table, releases, permits = schema.deployment, schema.release, schema.permit
+    row = connection.execute(
+        select(table.c.version)
+        .join(releases, releases.c.id == table.c.release_id)
+        .join(permits, (permits.c.fence == table.c.fence) & (permits.c.expires_at > now))
+        .where(
+            table.c.service == service,
+            table.c.environment == ENVIRONMENT,
+            table.c.state.in_(("staging", "staged", "switching")),
+            releases.c.state == "running",
+        )
+    ).first()
+    if row is not None:
+        return f"{row.version} is being deployed"
+    back = connection.execute(
+        select(schema.rollback.c.id).where(
+            schema.rollback.c.service == service, schema.rollback.c.state == "running"
+        )
+    ).first()
+    return f"{back.id} is under way" if back is not None else None
+
+
+def _expected(connection: Connection, service: Service) -> Expected | None:
+    live = live_deployment(connection, service.name, ENVIRONMENT)
+    if live is None:
+        return None
+    table = schema.deployment
+    standby = connection.execute(
+        select(table.c.digest).where(
+            table.c.service == service.name,
+            table.c.environment == ENVIRONMENT,
+            table.c.state == "standby",
+        )
+    ).scalar()
+    return Expected(
+        colour=Colour(live.colour),
+        version=live.version,
+        digest=live.digest,
+        settings=_settings(connection, live),
+        standby=standby,
+    )
+
+
+def _settings(connection: Connection, live: Row[Any]) -> dict[str, str] | None:
+    """Return the settings that the version was released with; None before any release train."""
+    if live.release_id is None:
+        return None
+    plan = connection.execute(
+        select(schema.release.c.plan).where(schema.release.c.id == live.release_id)
+    ).scalar()
+    return dict(read_plan(plan).service.environments[ENVIRONMENT].config) if plan else None
