@@ -1,0 +1,1 @@
+"""Who may do what in Airflow, and the record of who did."""

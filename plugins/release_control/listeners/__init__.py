@@ -1,0 +1,1 @@
+"""What Airflow tells us of its own accord."""

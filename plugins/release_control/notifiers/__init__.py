@@ -1,0 +1,1 @@
+"""What Airflow calls when a run does not go as it should."""

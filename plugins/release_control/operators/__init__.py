@@ -1,0 +1,1 @@
+"""Tasks that do one step of a release train, or ask a person."""

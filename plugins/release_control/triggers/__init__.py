@@ -1,0 +1,1 @@
+"""What the triggerer sleeps on while a task waits."""
