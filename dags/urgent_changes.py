@@ -1,0 +1,29 @@
+"""# Urgent changes
+
+An emergency that was handed in at a shell, a change that was found in production: their board is
+called from here, and called again until somebody answers. What is owed afterwards (an answer, a
+review) is said before its time is over, and when it is.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pendulum
+from airflow.sdk import DAG
+
+from release_control.operators.urgent_changes import CallBoardsOperator
+
+with DAG(
+    dag_id="urgent_changes",
+    dag_display_name="Urgent changes",
+    schedule=timedelta(minutes=5),
+    start_date=pendulum.datetime(2026, 1, 1, tz="UTC"),
+    catchup=False,
+    max_active_runs=1,
+    is_paused_upon_creation=False,
+    tags=["change"],
+    doc_md=__doc__,
+    default_args={"owner": "release-control", "retries": 0},
+):
+    CallBoardsOperator(task_id="call_boards", execution_timeout=timedelta(minutes=4))
