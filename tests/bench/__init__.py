@@ -1,0 +1,1 @@
+"""How fast the product is, against floors measured in the same run on the same machine."""

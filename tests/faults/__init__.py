@@ -1,0 +1,1 @@
+"""Killing parts of a running stack in the middle of a deploy: `make faults`."""

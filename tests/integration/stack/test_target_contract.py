@@ -1,0 +1,574 @@
+"""What every target promises, whatever runs behind it: one suite for all of them.
+
+`local` is real processes behind a real HAProxy. `ecs` speaks boto3's own clients to moto, `ecs
+itself` to moto with deployments that pause (`ecs_deployments`), `kubernetes` REST to a fake API
+server, and `helm` runs a stand-in for it; what moves people's traffic there is nowhere asserted.
+
+What moto fakes, and is asserted nowhere: that tasks run at all (a service's running count is what
+was asked for), that a deployment takes time or fails, that targets are healthy (they always are),
+that weights share out requests, and CloudWatch's counts.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler
+from typing import Any
+
+import httpx
+import pytest
+
+from include.deploy.target import Artefact, Colour, Target
+from include.deploy.targets.ecs import EcsTarget
+from include.deploy.targets.ecs_native import EcsNativeTarget
+from include.deploy.targets.factory import open_target
+from include.deploy.targets.helm import HelmTarget
+from include.deploy.targets.kubernetes import KubernetesTarget
+from include.deploy.targets.local import LocalTarget
+from include.errors import FencedOff, TargetError
+from include.services.cloud import Ecs, EcsNative, Helm, Kubernetes, SlotNames
+from include.services.service import Service
+from include.settings import Settings
+from include.stack.haproxy import haproxy_component
+from include.stack.health import ask_haproxy
+from include.stack.secrets import Secrets
+from tests.integration.stack import fake_helm
+from tests.integration.stack.conftest import agent_at_work, running, until
+from tests.integration.stack.ecs_deployments import PausingEcs, pausing
+from tests.integration.stack.fake_kubernetes import NAMESPACE, TOKEN, FakeKubernetes
+from tests.integration.stack.test_local_target import SERVICE
+from tests.unit.deploy.hand_target import serving
+
+BLUE, GREEN = Colour.BLUE, Colour.GREEN
+NAMES = SlotNames(blue="hims-api-blue", green="hims-api-green")
+
+
+@dataclass
+class Place:
+    """A target with 2.2.0 serving from blue under fence 1, and how versions are made for it."""
+
+    target: Target
+    make: Callable[[str], Artefact]
+    fake: FakeKubernetes | None = None
+    pauses: PausingEcs | None = None
+    account: Aws | None = None
+    # In an order that every platform of this kind can take.
+    shares: tuple[int, ...] = (5, 25, 50, 100, 0, 100)
+
+
+def on_local(settings: Settings, secrets: Secrets, stack: ExitStack) -> Place:
+    stack.enter_context(running(settings, haproxy_component(settings)))
+    until(lambda: ask_haproxy(settings) is None)
+    stack.enter_context(agent_at_work(settings, secrets))
+    target = LocalTarget(
+        settings.service("hims-api"),
+        "production",
+        settings.state_dir,
+        settings.overall.ports.haproxy_admin,
+        stage_timeout=15,
+    )
+
+    def make(version: str) -> Artefact:
+        path = settings.state_dir.parent / f"hims-api-{version}"
+        path.write_text(SERVICE.format(mark=version, ready=200))
+        digest = "sha256:" + hashlib.sha256(path.read_bytes()).hexdigest()
+        return Artefact(service="hims-api", version=version, digest=digest, path=path)
+
+    return Place(target=target, make=make)
+
+
+def in_registry(settings: Settings) -> Callable[[str], Artefact]:
+    """Return what makes an artefact that only a registry has."""
+
+    def make(version: str) -> Artefact:
+        digest = "sha256:" + hashlib.sha256(version.encode()).hexdigest()
+        path = settings.state_dir / "nowhere"
+        return Artefact(service="hims-api", version=version, digest=digest, path=path)
+
+    return make
+
+
+def placed(settings: Settings, **cloud: Any) -> Service:
+    service = settings.service("hims-api")
+    placement = service.environments["production"].model_copy(update=cloud)
+    environments = {**service.environments, "production": placement}
+    return service.model_copy(update={"environments": environments})
+
+
+def slots_that_answer(stack: ExitStack, place: list[Place]) -> SlotNames:
+    """Serve, for each slot, what the platform says that it holds."""
+
+    def reply(colour: Colour) -> Callable[[BaseHTTPRequestHandler], None]:
+        def answer(handler: BaseHTTPRequestHandler) -> None:
+            held = place[0].target.staged(colour) if place else None
+            known = {"version": held.version, "digest": held.digest} if held else {}
+            body = json.dumps(known).encode()
+            handler.send_response(200 if held else 503)
+            handler.send_header("Content-Length", str(len(body)))
+            handler.end_headers()
+            handler.wfile.write(body)
+
+        return answer
+
+    return SlotNames(
+        blue=stack.enter_context(serving(reply(BLUE))),
+        green=stack.enter_context(serving(reply(GREEN))),
+    )
+
+
+@dataclass
+class Aws:
+    """An account with a load balancer, two target groups and a cluster, all of them moto's."""
+
+    ecs: Any
+    elb: Any
+    watch: Any
+    listener: str
+    groups: dict[Colour, str]
+
+    def forward(self) -> list[dict[str, Any]]:
+        """Return a weighted forward that gives green everything."""
+        shares = [
+            {"TargetGroupArn": self.groups[slot], "Weight": weight}
+            for slot, weight in ((BLUE, 0), (GREEN, 100))
+        ]
+        return [{"Type": "forward", "ForwardConfig": {"TargetGroups": shares}}]
+
+    def names(self) -> SlotNames:
+        """Return the target groups by slot."""
+        return SlotNames(blue=self.groups[BLUE], green=self.groups[GREEN])
+
+
+def aws(stack: ExitStack) -> Aws:
+    boto3 = pytest.importorskip("boto3")
+    moto = pytest.importorskip("moto")
+    patch = stack.enter_context(pytest.MonkeyPatch.context())
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        patch.setenv(name, "testing")
+    stack.enter_context(moto.mock_aws())
+    ecs, elb, watch, ec2 = (
+        boto3.client(name, region_name="us-east-1")
+        for name in ("ecs", "elbv2", "cloudwatch", "ec2")
+    )
+    vpc = ec2.create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
+    subnets = [
+        ec2.create_subnet(VpcId=vpc, CidrBlock=f"10.0.{n}.0/24", AvailabilityZone=f"us-east-1{z}")[
+            "Subnet"
+        ]["SubnetId"]
+        for n, z in enumerate("ab")
+    ]
+    balancer = elb.create_load_balancer(Name="hims", Subnets=subnets)["LoadBalancers"][0]
+    groups = {
+        colour: elb.create_target_group(
+            Name=f"hims-{colour}", Protocol="HTTP", Port=80, VpcId=vpc, TargetType="ip"
+        )["TargetGroups"][0]["TargetGroupArn"]
+        for colour in Colour
+    }
+    for colour in Colour:
+        elb.register_targets(TargetGroupArn=groups[colour], Targets=[{"Id": "10.0.0.9"}])
+    made = Aws(ecs=ecs, elb=elb, watch=watch, listener="", groups=groups)
+    made.listener = elb.create_listener(
+        LoadBalancerArn=balancer["LoadBalancerArn"],
+        Protocol="HTTP",
+        Port=80,
+        DefaultActions=made.forward(),
+    )["Listeners"][0]["ListenerArn"]
+    ecs.create_cluster(clusterName="hims")
+    ecs.register_task_definition(
+        family="hims-api",
+        containerDefinitions=[
+            {"name": "hims-api", "image": "nothing", "cpu": 128, "memory": 128},
+            {"name": "sidecar", "image": "proxy:1", "cpu": 128, "memory": 128},
+        ],
+    )
+    return made
+
+
+def on_ecs(settings: Settings, secrets: Secrets, stack: ExitStack) -> Place:
+    account = aws(stack)
+    for colour in Colour:
+        account.ecs.create_service(
+            cluster="hims",
+            serviceName=f"hims-api-{colour}",
+            taskDefinition="hims-api",
+            desiredCount=0,
+        )
+    place: list[Place] = []
+    where = Ecs(
+        cluster="hims",
+        services=NAMES,
+        target_groups=account.names(),
+        listener=account.listener,
+        container="hims-api",
+        image="registry.example/hims-api",
+        addresses=slots_that_answer(stack, place),
+        frontend="http://127.0.0.1:1",
+    )
+    service = placed(settings, target="ecs", ecs=where)
+    clients = account.ecs, account.elb, account.watch
+    target = EcsTarget(
+        service, "production", *clients, clock=lambda: datetime.now(UTC), stage_timeout=5
+    )
+    place.append(Place(target=target, make=in_registry(settings), account=account))
+    return place[0]
+
+
+def on_ecs_itself(
+    settings: Settings, secrets: Secrets, stack: ExitStack, canary: int | None = 25
+) -> Place:
+    account = aws(stack)
+    account.ecs.create_service(
+        cluster="hims", serviceName="hims-api", taskDefinition="hims-api", desiredCount=1
+    )
+    rule = account.elb.create_rule(
+        ListenerArn=account.listener,
+        Priority=1,
+        Conditions=[{"Field": "path-pattern", "Values": ["/*"]}],
+        Actions=account.forward(),
+    )["Rules"][0]["RuleArn"]
+    fake = stack.enter_context(
+        pausing(PausingEcs(account.elb, rule, list(account.groups.values())))
+    )
+    place: list[Place] = []
+    where = Ecs(
+        cluster="hims",
+        services=SlotNames(blue="hims-api", green="hims-api"),
+        target_groups=account.names(),
+        container="hims-api",
+        image="registry.example/hims-api",
+        addresses=slots_that_answer(stack, place),
+        frontend="http://127.0.0.1:1",
+        native=EcsNative(rule=rule, canary_percent=canary),
+    )
+    service = placed(settings, target="ecs", ecs=where)
+    clients = account.ecs, account.elb, account.watch
+    target = EcsNativeTarget(
+        service, "production", *clients, clock=lambda: datetime.now(UTC), stage_timeout=5
+    )
+    place.append(Place(target=target, make=in_registry(settings), pauses=fake, shares=(25, 100, 0)))
+    return place[0]
+
+
+def on_kubernetes(
+    settings: Settings, secrets: Secrets, stack: ExitStack, helm: Helm | None = None
+) -> Place:
+    fake = stack.enter_context(FakeKubernetes().open())
+    for name in (NAMES.blue, NAMES.green):
+        fake.add_deployment(name, "hims-api")
+    fake.add_route("hims-api", {NAMES.blue: 0, NAMES.green: 100})
+    place: list[Place] = []
+    where = Kubernetes(
+        deployments=NAMES,
+        services=NAMES,
+        route="hims-api",
+        container="hims-api",
+        image="registry.example/hims-api",
+        addresses=slots_that_answer(stack, place),
+        frontend="http://127.0.0.1:1",
+        helm=helm,
+    )
+    client = stack.enter_context(
+        httpx.Client(base_url=fake.url, headers={"Authorization": f"Bearer {TOKEN}"})
+    )
+    service = placed(settings, target="kubernetes", kubernetes=where)
+    target = KubernetesTarget(service, "production", client, NAMESPACE, stage_timeout=5)
+    if helm is not None:
+        access = {"HELM_KUBEAPISERVER": fake.url, "HELM_KUBETOKEN": TOKEN}
+        target = HelmTarget(
+            service, "production", client, NAMESPACE, access=access, stage_timeout=5
+        )
+    place.append(Place(target=target, make=in_registry(settings), fake=fake))
+    return place[0]
+
+
+def on_helm(
+    settings: Settings, secrets: Secrets, stack: ExitStack, chart: str = "charts/hims"
+) -> Place:
+    program = settings.directory.parent / "helm"
+    program.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{fake_helm.__file__}" "$@"\n')
+    program.chmod(0o755)
+    helm = Helm(chart=chart, releases=NAMES, program=str(program))
+    return on_kubernetes(settings, secrets, stack, helm)
+
+
+PLACES = {
+    "local": on_local,
+    "ecs": on_ecs,
+    "ecs itself": on_ecs_itself,
+    "kubernetes": on_kubernetes,
+    "helm": on_helm,
+}
+
+
+@pytest.fixture(params=PLACES)
+def place(request: pytest.FixtureRequest, settings: Settings, secrets: Secrets) -> Iterator[Place]:
+    """Return each target in turn, with 2.2.0 serving from blue."""
+    with ExitStack() as stack:
+        made = PLACES[request.param](settings, secrets, stack)
+        made.target.stage(made.make("2.2.0"), BLUE, 1)
+        made.target.set_weights({BLUE: 100, GREEN: 0}, 1)
+        yield made
+
+
+def test_what_was_staged_is_read_back_and_serves_nobody(place: Place) -> None:
+    target, new = place.target, place.make("2.3.0")
+    assert target.staged(GREEN) is None
+    target.stage(new, GREEN, 2)
+    held = target.staged(GREEN)
+    assert held is not None
+    assert (held.version, held.digest) == (new.version, new.digest)
+    health = target.health(GREEN)
+    assert (health.running, health.ready) == (True, True)
+    assert (health.version, health.digest) == (new.version, new.digest)
+    assert target.weights() == {BLUE: 100, GREEN: 0}
+
+
+def test_staging_again_and_shares_again_change_nothing(place: Place) -> None:
+    target, new = place.target, place.make("2.3.0")
+    for _ in range(2):
+        target.stage(new, GREEN, 2)
+    for _ in range(2):
+        target.set_weights({BLUE: 75, GREEN: 25}, 2)
+        assert target.weights() == {BLUE: 75, GREEN: 25}
+    assert target.staged(BLUE) is not None
+
+
+def test_every_share_can_be_set_and_is_read_back(place: Place) -> None:
+    target = place.target
+    target.stage(place.make("2.3.0"), GREEN, 2)
+    for share in place.shares:
+        target.set_weights({GREEN: share, BLUE: 100 - share}, 2)
+        assert target.weights() == {GREEN: share, BLUE: 100 - share}
+
+
+@pytest.mark.parametrize("shares", [{BLUE: 50}, {BLUE: 110, GREEN: -10}, {}, {BLUE: 60, GREEN: 60}])
+def test_shares_that_do_not_add_up_are_refused(place: Place, shares: dict[Colour, int]) -> None:
+    with pytest.raises(TargetError, match="add up to 100"):
+        place.target.set_weights(shares, 2)
+    assert place.target.weights() == {BLUE: 100, GREEN: 0}
+
+
+def test_an_empty_slot_gets_no_traffic(place: Place) -> None:
+    assert not place.target.health(GREEN).ready
+    with pytest.raises(TargetError, match="empty"):
+        place.target.set_weights({BLUE: 50, GREEN: 50}, 2)
+    assert place.target.weights() == {BLUE: 100, GREEN: 0}
+
+
+def test_a_slot_that_serves_is_neither_staged_over_nor_retired(place: Place) -> None:
+    target = place.target
+    before = target.staged(BLUE)
+    with pytest.raises(TargetError, match="serves"):
+        target.stage(place.make("2.3.0"), BLUE, 2)
+    with pytest.raises(TargetError, match="serves"):
+        target.retire(BLUE, 2)
+    after = target.staged(BLUE)
+    assert before is not None
+    assert after is not None
+    assert after.digest == before.digest
+
+
+def test_an_older_fence_can_do_nothing(place: Place) -> None:
+    target, new = place.target, place.make("2.3.0")
+    target.stage(new, GREEN, 7)
+    for attempt in (
+        lambda: target.stage(place.make("2.4.0"), GREEN, 6),
+        lambda: target.set_weights({BLUE: 0, GREEN: 100}, 6),
+        lambda: target.retire(GREEN, 6),
+    ):
+        with pytest.raises(FencedOff):
+            attempt()
+    held = target.staged(GREEN)
+    assert held is not None
+    assert held.digest == new.digest
+    assert target.weights() == {BLUE: 100, GREEN: 0}
+    target.set_weights({BLUE: 0, GREEN: 100}, 7)
+
+
+def test_a_retired_slot_is_empty_and_can_be_retired_again(place: Place) -> None:
+    target = place.target
+    target.stage(place.make("2.3.0"), GREEN, 2)
+    for _ in range(2):
+        target.retire(GREEN, 2)
+        assert target.staged(GREEN) is None
+        assert not target.health(GREEN).ready
+        assert target.configuration(GREEN) == {}
+    target.stage(place.make("2.4.0"), GREEN, 3)
+    held = target.staged(GREEN)
+    assert held is not None
+    assert held.version == "2.4.0"
+
+
+def test_a_slot_runs_with_the_settings_of_its_service(place: Place) -> None:
+    place.target.stage(place.make("2.3.0"), GREEN, 2)
+    assert place.target.configuration(GREEN) == {"telemedicine": "true"}
+
+
+def test_of_two_writers_the_cluster_refuses_the_one_that_read_an_older_route(
+    settings: Settings, secrets: Secrets
+) -> None:
+    with ExitStack() as stack:
+        place = on_kubernetes(settings, secrets, stack)
+        assert place.fake is not None
+        path = next(path for path in place.fake.objects if "httproutes" in path)
+        stale = json.loads(json.dumps(place.fake.objects[path]))
+        place.target.stage(place.make("2.2.0"), BLUE, 3)
+        status, said = place.fake.answer("PUT", path, TOKEN, stale, "")
+        assert (status, said["reason"]) == (409, "Conflict")
+
+
+def test_a_rollout_that_the_cluster_gives_up_is_told_with_its_reason(
+    settings: Settings, secrets: Secrets
+) -> None:
+    with ExitStack() as stack:
+        place = on_kubernetes(settings, secrets, stack)
+        broken = Artefact(
+            service="hims-api", version="2.3.0", digest="sha256:bad", path=settings.state_dir
+        )
+        with pytest.raises(TargetError, match="timed out progressing"):
+            place.target.stage(broken, BLUE, 3)
+
+
+def test_a_sidecar_is_left_as_it_is(settings: Settings, secrets: Secrets) -> None:
+    with ExitStack() as stack:
+        place = on_kubernetes(settings, secrets, stack)
+        assert place.fake is not None
+        place.target.stage(place.make("2.2.0"), BLUE, 3)
+        (found,) = [item for path, item in place.fake.objects.items() if path.endswith(NAMES.blue)]
+        containers = found["spec"]["template"]["spec"]["containers"]
+        assert {item["name"] for item in containers} == {"hims-api", "sidecar"}
+        images = {item["name"]: item["image"] for item in containers}
+        assert images["sidecar"] == "proxy:1"
+        assert images["hims-api"].startswith("registry.example/hims-api@sha256:")
+
+
+def test_what_else_a_listener_does_stays_as_it_is(settings: Settings, secrets: Secrets) -> None:
+    with ExitStack() as stack:
+        place = on_ecs(settings, secrets, stack)
+        target = place.target
+        assert place.account is not None
+        elb, listener = place.account.elb, place.account.listener
+        sticky = {"Enabled": True, "DurationSeconds": 600}
+        actions = place.account.forward()
+        actions[0]["ForwardConfig"]["TargetGroupStickinessConfig"] = sticky
+        elb.modify_listener(ListenerArn=listener, DefaultActions=actions)
+        target.stage(place.make("2.2.0"), BLUE, 1)
+        target.set_weights({BLUE: 100}, 1)
+        (after,) = elb.describe_listeners(ListenerArns=[listener])["Listeners"][0]["DefaultActions"]
+        assert after["ForwardConfig"]["TargetGroupStickinessConfig"] == sticky
+        assert target.weights() == {BLUE: 100, GREEN: 0}
+
+
+def test_ecs_pauses_until_it_is_answered_and_keeps_the_old_version_after_the_switch(
+    settings: Settings, secrets: Secrets
+) -> None:
+    with ExitStack() as stack:
+        place = on_ecs_itself(settings, secrets, stack)
+        target = place.target
+        assert place.pauses is not None
+        target.stage(place.make("2.2.0"), BLUE, 1)
+        target.set_weights({BLUE: 100}, 1)
+        target.stage(place.make("2.3.0"), GREEN, 2)
+        hooks = place.pauses.configurations[-1]["lifecycleHooks"]
+        timeouts = {
+            hook["lifecycleStages"][0]: hook["timeoutConfiguration"]["action"] for hook in hooks
+        }
+        # Silence never moves traffic, and never takes it back from what has been seen through.
+        assert timeouts == {
+            "PRE_PRODUCTION_TRAFFIC_SHIFT": "ROLLBACK",
+            "POST_PRODUCTION_TRAFFIC_SHIFT": "CONTINUE",
+        }
+        target.set_weights({BLUE: 75, GREEN: 25}, 2)
+        target.set_weights({BLUE: 0, GREEN: 100}, 2)
+        assert {slot: str(target.staged(slot) and target.staged(slot).version)  # type: ignore[union-attr]
+                for slot in Colour} == {BLUE: "2.2.0", GREEN: "2.3.0"}  # fmt: skip
+        target.set_weights({BLUE: 100}, 3)
+        assert target.staged(GREEN) is None
+        assert target.weights() == {BLUE: 100, GREEN: 0}
+
+
+def test_ecs_is_not_asked_for_shares_that_its_deployment_does_not_have(
+    settings: Settings, secrets: Secrets
+) -> None:
+    with ExitStack() as stack:
+        place = on_ecs_itself(settings, secrets, stack, canary=None)
+        target = place.target
+        target.stage(place.make("2.2.0"), BLUE, 1)
+        target.set_weights({BLUE: 100}, 1)
+        target.stage(place.make("2.3.0"), GREEN, 2)
+        with pytest.raises(TargetError, match="goes to 100 %"):
+            target.set_weights({BLUE: 95, GREEN: 5}, 2)
+        assert target.weights() == {BLUE: 100, GREEN: 0}
+        target.set_weights({GREEN: 100}, 2)
+        target.retire(BLUE, 2)
+        with pytest.raises(TargetError, match="empty"):
+            target.set_weights({BLUE: 100}, 2)
+
+
+def test_a_deployment_that_ecs_gives_up_is_told_with_its_reason(
+    settings: Settings, secrets: Secrets
+) -> None:
+    with ExitStack() as stack:
+        place = on_ecs_itself(settings, secrets, stack)
+        assert place.pauses is not None
+        place.pauses.fails = True
+        with pytest.raises(TargetError, match="tasks failed to start"):
+            place.target.stage(place.make("2.2.0"), BLUE, 1)
+        assert place.target.weights() == {BLUE: 0, GREEN: 100}
+
+
+def test_what_helm_refuses_is_told_without_its_token(settings: Settings, secrets: Secrets) -> None:
+    with ExitStack() as stack:
+        place = on_helm(settings, secrets, stack, chart="charts/broken")
+        with pytest.raises(TargetError, match="UPGRADE FAILED") as caught:
+            place.target.stage(place.make("2.2.0"), BLUE, 1)
+        assert TOKEN not in str(caught.value)
+
+
+def test_a_chart_that_drops_what_it_is_told_is_found(settings: Settings, secrets: Secrets) -> None:
+    with ExitStack() as stack:
+        place = on_helm(settings, secrets, stack, chart="charts/deaf")
+        with pytest.raises(TargetError, match=r"the chart has to pass image\.digest"):
+            place.target.stage(place.make("2.2.0"), BLUE, 1)
+
+
+def test_without_helm_it_says_what_to_install(settings: Settings, secrets: Secrets) -> None:
+    with ExitStack() as stack:
+        helm = Helm(chart="charts/hims", releases=NAMES, program="helm-that-is-not-here")
+        place = on_kubernetes(settings, secrets, stack, helm)
+        with pytest.raises(TargetError, match="install Helm"):
+            place.target.stage(place.make("2.2.0"), BLUE, 1)
+
+
+def test_what_config_names_is_what_is_opened(settings: Settings) -> None:
+    names = SlotNames(blue="hims", green="hims")
+    known = {"url": "https://cluster", "token": TOKEN, "namespace": NAMESPACE, "verify": True}
+    cluster = Kubernetes(
+        deployments=NAMES, services=NAMES, route="hims", container="hims", image="hims",
+        addresses=NAMES, frontend="http://127.0.0.1:1",
+    )  # fmt: skip
+    ecs = Ecs(
+        cluster="hims", services=names, target_groups=NAMES, listener="arn", container="hims",
+        image="hims", addresses=NAMES, frontend="http://127.0.0.1:1",
+    )  # fmt: skip
+    helm = Helm(chart="charts/hims", releases=NAMES)
+    native = EcsNative(rule="arn")
+    for target, section, kind in (
+        ("kubernetes", cluster, KubernetesTarget),
+        ("kubernetes", cluster.model_copy(update={"helm": helm}), HelmTarget),
+        ("ecs", ecs, EcsTarget),
+        ("ecs", ecs.model_copy(update={"services": names, "native": native}), EcsNativeTarget),
+    ):
+        service = placed(settings, target=target, **{target: section})
+        opened = open_target(service, "production", settings, vendor=lambda name: known)
+        assert type(opened) is kind
+    missing = {**known, "verify": str(settings.state_dir / "ca.pem")}
+    service = placed(settings, target="kubernetes", kubernetes=cluster)
+    with pytest.raises(TargetError, match=r"kubernetes_default names .*ca\.pem as ca_file"):
+        open_target(service, "production", settings, vendor=lambda name: missing)
