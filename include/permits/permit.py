@@ -15,12 +15,16 @@ from include.permits.conditions import evaluate
 from include.policies import note_policies
 from include.releases.phases.cab import release_change
 from include.releases.train import Train
-from include.releases.window_clock import measure
+from include.releases.window_clock import measure, turn_by
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Permit:
-    """Leave to touch production, once, until `expires_at`; targets refuse an older `fence`."""
+    """Leave to touch production, once; targets refuse an older `fence`.
+
+    It expires at the point of no return: the last instant at which a rollback still fits into the
+    window that was open when it was issued.
+    """
 
     fence: int
     expires_at: datetime
@@ -62,7 +66,7 @@ def issue(train: Train) -> Decision:
         permit = _held(unit, train, change.content_hash)
         if permit is None:
             _close_others(unit, train)
-            permit = _write(unit, train, change.id, change.content_hash, conditions, needs)
+            permit = _write(unit, train, change.id, change.content_hash, conditions)
         unit.append(
             "permit.issued",
             Subject(kind="permit", id=str(permit.fence), content_hash=change.content_hash),
@@ -187,11 +191,10 @@ def _write(
     change: str,
     content_hash: str,
     conditions: tuple[Condition, ...],
-    needs: timedelta,
 ) -> Permit:
     table = schema.permit
-    # The deploy's own time and that of a rollback: after that the window must be asked anew.
-    expires = unit.now + needs
+    # A deploy slower than most is no reason to stop it while the window still holds a rollback.
+    expires = turn_by(train, unit.now) or unit.now
     fence = next_number(unit, "permit")
     unit.execute(
         insert(table).values(

@@ -17,6 +17,7 @@ from include.permits.permit import Decision, check_again, issue
 from include.releases.train import Train
 from tests.integration.train.paper import (
     IN_WINDOW,
+    OPENING,
     PLANNED_AT,
     Station,
     codes,
@@ -25,6 +26,7 @@ from tests.integration.train.paper import (
 )
 
 ROLLBACK = timedelta(minutes=10)
+WINDOW_ENDS = OPENING + timedelta(hours=2)
 Breaker = Callable[[Station], object]
 
 
@@ -176,7 +178,7 @@ def test_a_train_of_which_everything_holds_gets_its_permit(permitted: Station) -
     train = permitted.train(begin=False)
     decision = issue(train)
     assert decision.permit is not None, decision.message
-    assert decision.permit.expires_at == IN_WINDOW + train.plan.needs
+    assert decision.permit.expires_at == WINDOW_ENDS - ROLLBACK
     (row,) = permitted.rows(schema.permit)
     assert (row.fence, row.holder, row.closed_at, row.used_at) == (
         decision.permit.fence,
@@ -264,7 +266,7 @@ def test_asking_again_after_it_has_expired_gives_a_newer_one_and_closes_it(
 ) -> None:
     train = permitted.train(begin=False)
     first = permit_of(train)
-    permitted.clock.now = IN_WINDOW + train.plan.needs
+    permitted.arrange(f"UPDATE permit SET expires_at = '{IN_WINDOW}'")
     second = permit_of(train)
     assert second > first
     closed = {row.fence: row.closed_at is not None for row in permitted.rows(schema.permit)}
@@ -309,6 +311,16 @@ def test_before_the_switch_the_permit_is_confirmed_and_used_once(permitted: Stat
     assert len(permitted.bodies("permit.confirmed")) == 2
 
 
+def test_a_deploy_slower_than_most_keeps_its_permit(permitted: Station) -> None:
+    train = permitted.train(begin=False)
+    fence = permit_of(train)
+    permitted.clock.now += 2 * train.plan.needs - timedelta(minutes=10)
+    assert permitted.clock.now < WINDOW_ENDS - ROLLBACK
+    decision = check_again(train, needs=ROLLBACK)
+    assert decision.permit is not None, decision.message
+    assert decision.permit.fence == fence
+
+
 def test_before_the_switch_only_the_way_back_has_to_fit(permitted: Station) -> None:
     permitted.clock.now = datetime(2026, 11, 28, 8, 5, tzinfo=UTC)
     train = permitted.train(begin=False)
@@ -328,7 +340,7 @@ def test_without_a_permit_in_force_there_is_no_switch(permitted: Station, why: s
     if why != "it was never issued":
         permit_of(train)
     if why == "it has expired":
-        permitted.clock.now += train.plan.needs
+        permitted.clock.now = WINDOW_ENDS - ROLLBACK
     if why == "another run's permit has closed it":
         permitted.arrange("UPDATE permit SET closed_at = now()")
     refused_for(permitted, check_again(train, needs=ROLLBACK), "permit.withdrawn", "permit")
