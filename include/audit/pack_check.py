@@ -8,6 +8,8 @@ from typing import Any
 from include.audit import verify_pack
 from include.audit.keys import Keyring
 from include.errors import RequestError
+from include.instants import format_instant
+from include.ledger.note import read_note
 
 
 def check_pack(path: Path, known: Keyring) -> dict[str, Any]:
@@ -18,5 +20,17 @@ def check_pack(path: Path, known: Keyring) -> dict[str, Any]:
     """
     if not path.exists():
         raise RequestError(f"{path}: there is no such pack")
-    outcome: dict[str, Any] = verify_pack.verify(str(path), [str(item.key) for item in known.keys])
+
+    def over(note: str) -> str | None:
+        """Return what speaks against a head whose signature holds: keys that did not count."""
+        try:
+            at = read_note(note)[0].time
+        except RequestError as error:
+            return str(error)
+        if known.signer(note, at) is not None:
+            return None
+        return f"the head of {format_instant(at)} is signed by keys that did not count then"
+
+    keys = list(dict.fromkeys(str(item.key) for item in known.keys))
+    outcome: dict[str, Any] = verify_pack.verify(str(path), keys, over)
     return outcome

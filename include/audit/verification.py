@@ -1,5 +1,5 @@
 """Verifying the whole ledger in one pass: bodies, leaves, places, signed heads, rows of state,
-evidence files.
+evidence files, and what the database itself promises.
 
 Nothing is believed because the database says so. Each body is hashed here, the tree is built anew,
 and both are held against signed heads from the database and from the anchors, which name every
@@ -26,6 +26,7 @@ from sqlalchemy.exc import DatabaseError, OperationalError
 from include.audit.anchors.anchor import Anchor
 from include.audit.attested import DATABASE, Attested, attested
 from include.audit.evidence import changed_evidence, evidence_below, named_evidence
+from include.audit.guarantees import lost_guarantees
 from include.audit.keys import Keyring
 from include.audit.state_rows import unvouched_rows
 from include.errors import LedgerError
@@ -177,6 +178,7 @@ def verify_ledger(
         unsequenced, waits = pass_.look_at_unplaced()
         problems += waits
         problems += pass_.look_at_evidence(evidence)
+        problems += lost_guarantees(connection)
         tree = sorted(pass_.findings, key=lambda item: (item.position is None, item.position or 0))
         rows = [
             Finding(kind=kind, message=message, seq=seq, row=row)

@@ -22,10 +22,12 @@ import os
 import sys
 import zipfile
 from contextlib import closing
-from typing import IO, Any, Iterator, Sequence, Tuple, Union
+from typing import IO, Any, Callable, Iterator, Sequence, Tuple, Union
 
 Point = Tuple[int, int, int, int]
 Key = Tuple[str, bytes, bytes]
+# Takes a signed head and says what speaks against it, if anything does.
+Objection = Callable[[str], Union[str, None]]
 
 # The keys that the ledger's heads were signed with when this pack was made.
 KEYS: tuple[str, ...] = ()
@@ -329,8 +331,9 @@ def parsed(text: str | bytes, name: str) -> Any:
 class Check:
     """Goes through a pack and notes what does not fit."""
 
-    def __init__(self, place: Place, keys: Sequence[Key]) -> None:
+    def __init__(self, place: Place, keys: Sequence[Key], also: Objection | None = None) -> None:
         self.reader = Reader(place)
+        self.also = also
         self.names = set(place.names)
         self.keys = keys
         self.findings: list[dict[str, Any]] = []
@@ -419,6 +422,8 @@ class Check:
         self.size, self.root, text = read_head(note)
         if signed_by(text, note.partition("\n\n")[2], self.keys) is None:
             self.find("head_unsigned", "the head is signed by no key that we know", file="head.txt")
+        elif self.also is not None and (why := self.also(note)):
+            self.find("head_refused", why, file="head.txt")
 
     def _records(self) -> None:
         before = -1
@@ -477,14 +482,15 @@ class Check:
                 self.find("evidence_missing", f"{uri} is left out", seq=seq)
 
 
-def verify(path: str, keys: Sequence[str]) -> dict[str, Any]:
+def verify(path: str, keys: Sequence[str], also: Objection | None = None) -> dict[str, Any]:
     """Return what is wrong with the pack at `path`, by `keys` as published; raises nothing for a
-    pack that is damaged or hostile."""
+    pack that is damaged or hostile. `also` is asked about the signed head, and says what it has
+    against it."""
     place = None
     try:
         known = [read_key(text) for text in keys]
         place = Directory(path) if os.path.isdir(path) else Archive(path)
-        return Check(place, known).run()
+        return Check(place, known, also).run()
     except Unreadable as error:
         check = Check(Nothing(), ())
         check.find("unreadable", str(error))

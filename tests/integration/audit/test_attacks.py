@@ -277,6 +277,26 @@ def test_a_record_that_never_gets_a_place_is_no_pass(vault: Vault) -> None:
     assert vault.verify().first_bad == 1
 
 
+@pytest.mark.parametrize(
+    ("attack", "said"),
+    [
+        ("ALTER TABLE record DISABLE TRIGGER record_append_only", "trigger record_append_only is"),
+        ("DROP TRIGGER head_no_truncate ON head", "trigger head_no_truncate is missing"),
+        ("ALTER TABLE counter ENABLE REPLICA TRIGGER counter_by_one", "changes of counter"),
+        ("GRANT DELETE, UPDATE ON record TO ledger_app", "ledger_app was granted DELETE, UPDATE"),
+        ("GRANT UPDATE (choice) ON vote TO PUBLIC", "everybody was granted UPDATE on vote"),
+    ],
+)
+def test_a_database_that_no_longer_refuses_is_no_pass(vault: Vault, attack: str, said: str) -> None:
+    vault.write()
+    assert vault.verify().ok
+    vault.attack(attack)
+    found = vault.verify()
+    assert (found.ok, found.findings) == (False, ())
+    assert len(found.problems) == 1
+    assert said in found.problems[0]
+
+
 @pytest.mark.parametrize("table", ["leaf", "record", "head", "incident"])
 def test_a_table_that_is_gone_is_said(vault: Vault, table: str) -> None:
     vault.write()

@@ -92,6 +92,9 @@ def test_heads_go_from_a_key_at_hand_to_kms_and_on_to_another_key_in_kms(
         assert check_pack(path, known)["ok"]
         assert own_verifier_holds(path)
         assert not check_pack(path, Keyring((Trusted(key=forger(kms).public),)))["ok"]
+        retired = Keyring(tuple(Trusted(key=item.key, until=start) for item in known.keys))
+        found = check_pack(path, retired)
+        assert [item["kind"] for item in found["findings"]] == ["head_refused"]
 
 
 def forger(kms: FakeKms) -> KmsSigner:
