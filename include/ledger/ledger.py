@@ -44,6 +44,7 @@ log = logging.getLogger(__name__)
 # Keeps the locks of `exclusive` apart from other single-key advisory locks.
 _LOCKS = 7304
 _LOCK_NOT_AVAILABLE = "55P03"
+_UNDEFINED_TABLE = "42P01"
 # Two transactions that cannot both go on: the server ends one of them.
 _IN_EACH_OTHERS_WAY = ("40P01", "40001")
 
@@ -321,6 +322,11 @@ class Ledger:
                 "see `./hims status`, then try again: nothing was written"
             ) from error
         except SQLAlchemyError as error:
+            if getattr(getattr(error, "orig", None), "pgcode", None) == _UNDEFINED_TABLE:
+                raise LedgerError(
+                    f"the ledger lacks a table ({_first_line(error)}): `./hims up` makes its "
+                    "tables when it starts; wait for it, or run it again"
+                ) from error
             raise LedgerError(f"the ledger refuses: {_first_line(error)}") from error
 
 
