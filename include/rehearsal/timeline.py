@@ -22,6 +22,7 @@ class Timeline:
         "staging.began",
         "deploy.switch_began",
     )
+    SAYS_NO = (".rejected", ".cancelled", ".rolled_back")
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -49,6 +50,9 @@ class Timeline:
         }.get(str(content["outcome"]), ("?", "33"))
         if event.endswith(".asked"):
             mark, code = "…", "36"
+        elif event.endswith(self.SAYS_NO):
+            # It was recorded well, but nobody reads a tick beside "rejected" as that.
+            mark, code = "✗", "31"
         passed = int(time.monotonic() - self._begin)
         stamp = f"{passed // 60:02d}:{passed % 60:02d}"
         phase = _phase(content)

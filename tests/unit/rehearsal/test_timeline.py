@@ -35,3 +35,20 @@ def test_the_last_line_leads_to_the_records(planned: bool, pointed_to: str) -> N
         "2.6.0",
     )
     assert pointed_to in stream.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("event", "outcome", "mark"),
+    [
+        ("change.rejected", "success", "✗"),
+        ("change.assessed", "success", "✓"),
+        ("permit.refused", "denied", "⊘"),
+        ("checkpoint.asked", "success", "…"),
+    ],
+)
+def test_no_tick_stands_beside_a_no(event: str, outcome: str, mark: str) -> None:
+    stream = io.StringIO()
+    Timeline(stream).record(
+        {"event": event, "outcome": outcome, "message": "words", "source": {"task_id": "cab.open"}}
+    )
+    assert stream.getvalue().split()[1:] == [mark, "cab", "words"]
