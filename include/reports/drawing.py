@@ -227,19 +227,18 @@ def _nice(value: float, unit: Unit) -> float:
         return 1.0
     if unit is Unit.PERCENT and value > 50:
         return 100.0
-    return _ceiling(value)
+    # A quarter of it is a number that people read, too.
+    return _ceiling(value, (1, 2, 4, 8, 10))
 
 
-def _ceiling(value: float) -> float:
+def _ceiling(value: float, steps: Sequence[float] = (1, 1.5, 2, 3, 4, 5, 8, 10)) -> float:
     size = 10.0 ** math.floor(math.log10(value)) if value > 0 else 1.0
-    return next(
-        size * step for step in (1, 1.5, 2, 3, 4, 5, 8, 10) if size * step >= value * 0.9999
-    )
+    return next(size * step for step in steps if size * step >= value * 0.9999)
 
 
 def _short(value: float, unit: Unit) -> str:
     if unit is Unit.SHARE:
-        return f"{100 * value:.0f} %"
+        return f"{round(100 * value, 2):g} %"
     if unit is Unit.DURATION:
         return f"{value / 3600:.1f} h" if value < 172_800 else f"{value / 86_400:.0f} d"
     return f"{value:g}"

@@ -144,7 +144,7 @@ def _summary(card: Scorecard) -> str:
     if rate.value is None:
         return f"Nothing that touched production came to its end: {rate.said}."
     return (
-        f"{rate.text} of changes succeeded ({how}); "
+        f"{how} ({rate.text}); "
         f"{shown(back.numerator, Unit.COUNT)} rolled back; "
         f"{shown(deployed.numerator, Unit.COUNT)} deployments to production; "
         f"{len(card.facts.incidents)} incidents opened."

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from include.calendar.spans import clip, merge
 from include.calendar.wall_time import Span
+from include.instants import format_duration
 from include.notices.wording import count
 from include.reports.facts import Facts
 from include.reports.metrics.metric import Line, Metric, Unit, share
@@ -76,7 +79,7 @@ def window_use(facts: Facts) -> Metric:
         numerator=used,
         denominator=total,
         said=(
-            f"{busy} of {count(len(open_), 'opening')} were used"
+            f"{_long(used)} of the {_long(total)} open, in {busy} of {count(len(open_), 'opening')}"
             if open_
             else "no data: the calendar has no open window in the period"
         ),
@@ -91,6 +94,10 @@ def window_use(facts: Facts) -> Metric:
             for opening, seconds in used_by
         ],
     )
+
+
+def _long(seconds: float) -> str:
+    return format_duration(timedelta(seconds=round(seconds)))
 
 
 def _seconds(spans: list[Span]) -> float:
