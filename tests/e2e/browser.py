@@ -88,6 +88,10 @@ class Visitor:
             # Nobody was signed in before, and Airflow asks all the same.
             self.refused.clear()
 
+    def leave(self) -> None:
+        """Close the window: a page that nobody looks at still asks the server and draws itself."""
+        self.page.context.close()
+
     def text(self) -> str:
         """Return what the page shows; fails if it shows what only a program would write."""
         shown = self.page.get_by_test_id("main-content").inner_text()

@@ -65,6 +65,7 @@ def test_a_release_train_in_the_hands_of_people(station: Station, browser: Brows
     refuse_bad_version(station, rita, form, version)
     form.locator("input[name=element_version]").fill(version)
     run_id = submit(rita)
+    rita.leave()
 
     given_up = threading.Event()
 
@@ -190,6 +191,8 @@ def accept_as_quinn(station: Station, browser: Browser, run_id: str, version: st
     expect(quinn.page.get_by_text("from quinn")).to_be_visible()
     assert quinn.errors == sam.errors == []
     assert quinn.refused == []
+    sam.leave()
+    quinn.leave()
 
 
 def vote_as_sam(station: Station, browser: Browser, run_id: str, version: str) -> None:
@@ -216,6 +219,7 @@ def vote_as_sam(station: Station, browser: Browser, run_id: str, version: str) -
         expect(sam.page.get_by_role("link", name=seat)).to_be_visible()
     assert sam.errors == []
     assert sam.refused == []
+    sam.leave()
 
 
 def see_the_finished_train(station: Station, rita: Visitor, run_id: str) -> None:
