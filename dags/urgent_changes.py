@@ -1,8 +1,9 @@
 """# Urgent changes
 
 An emergency that was handed in at a shell, a change that was found in production: their board is
-called from here, and called again until somebody answers. What is owed afterwards (an answer, a
-review) is said before its time is over, and when it is.
+called from here, and called again until somebody answers. What its board has approved is
+implemented at once: the vote that decides starts it, and what could not start then is started here.
+What is owed afterwards (an answer, a review) is said before its time is over, and when it is.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from datetime import timedelta
 import pendulum
 from airflow.sdk import DAG
 
-from release_control.operators.urgent_changes import CallBoardsOperator
+from release_control.operators.urgent_changes import CallBoardsOperator, StartEmergenciesOperator
 
 with DAG(
     dag_id="urgent_changes",
@@ -26,4 +27,7 @@ with DAG(
     doc_md=__doc__,
     default_args={"owner": "release-control", "retries": 0},
 ):
-    CallBoardsOperator(task_id="call_boards", execution_timeout=timedelta(minutes=4))
+    limit = timedelta(minutes=4)
+    # Side by side: a board that cannot be called keeps nothing from being done.
+    CallBoardsOperator(task_id="call_boards", execution_timeout=limit)
+    StartEmergenciesOperator(task_id="start_emergencies", execution_timeout=limit)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from include.changes.case import Case, case_of
 from include.changes.change import load_changes
@@ -50,6 +50,36 @@ def ready(desk: Desk, *, urgent: bool) -> list[str]:
             if way is not None and not refusals(judge(case, way)):
                 found.append(change.id)
     return found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Start:
+    """An emergency that is to be implemented at once, by a run of this id."""
+
+    change: str
+    run_id: str
+
+
+def approved(desk: Desk, change_id: str | None = None) -> list[Start]:
+    """Return the emergencies that are approved and not begun: no window opens for them.
+
+    Each is named with one run for as long as its slot is booked, however often it is asked for;
+    `change_id` asks about that change alone.
+    """
+    change, slot = schema.change, schema.slot
+    query = (
+        select(change.c.id, func.max(slot.c.id).label("slot"))
+        .join(slot, (slot.c.change_id == change.c.id) & slot.c.released_at.is_(None))
+        .where(change.c.type == "emergency", change.c.state == "scheduled")
+        .where(change.c.release_id.is_(None))
+        .group_by(change.c.id)
+        .order_by(change.c.id)
+    )
+    if change_id is not None:
+        query = query.where(change.c.id == change_id)
+    with desk.ledger.read() as connection:
+        rows = connection.execute(query).all()
+    return [Start(change=row.id, run_id=f"emergency__{row.id}__{row.slot}") for row in rows]
 
 
 def look_after(desk: Desk) -> list[Call]:

@@ -14,6 +14,7 @@ from release_control.boarding import now, once_it_answers, person
 from release_control.changes import desk_of
 from release_control.courier import deliver_after
 from release_control.names import named
+from release_control.operators.urgent_changes import start_emergencies
 from release_control.operators.vote_form import CHOICES, criteria_of, vote_form, voted
 
 # Less than this before the end nobody is told again.
@@ -154,6 +155,7 @@ class SeatBallotOperator(HITLOperator):
             if self._left(context) > timedelta(0):
                 return self._again(context, escalated=True)
             raise AirflowFailException(ruling.message)
+        start_emergencies(desk, self.change)
         return {"reason": ruling.reason, "message": ruling.message}
 
     def _again(self, context: Any, *, escalated: bool) -> dict[str, Any]:

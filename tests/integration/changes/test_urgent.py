@@ -11,7 +11,7 @@ from include.calendar import load_calendar
 from include.changes.change import Change
 from include.changes.duties import after_working_days
 from include.changes.meeting import open_meeting
-from include.changes.urgent import look_after
+from include.changes.urgent import approved, look_after
 from include.instants import format_instant, parse_instant
 from include.ledger import Subject, schema
 from tests.integration.changes.office import MONDAY, Office
@@ -47,6 +47,22 @@ def test_the_board_is_called_once_for_what_no_form_has_brought(office: Office) -
     assert look_after(office.desk()) == [call]
     assert open_meeting(office.desk(), call.run_id, [change.id])
     assert look_after(office.desk()) == []
+
+
+def test_an_approved_emergency_is_started_at_once_and_once(office: Office) -> None:
+    change = emergency(office)
+    assert approved(office.desk()) == []
+    office.vote(change, "technical_lead")
+    assert approved(office.desk()) == []
+    office.vote(change, "security_officer")
+    assert office.load(change).state == "scheduled"
+    (start,) = approved(office.desk())
+    assert start.change == change.id
+    # The same run however often it is asked for, and nothing for others.
+    assert approved(office.desk(), change.id) == [start]
+    assert approved(office.desk(), "CHG-999999") == []
+    office.set(schema.change, schema.change.c.id == change.id, state="implementing")
+    assert approved(office.desk()) == []
 
 
 def test_who_does_not_answer_in_an_hour_is_asked_again_and_nothing_is_approved(
