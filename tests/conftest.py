@@ -17,9 +17,16 @@ settings.load_profile("ci" if os.environ.get("CI") else "here")
 # Tests that run on one stack, in this order; a stack belongs to one worker. These take longest, so
 # they begin first, and while they wait for windows the other workers have the machine.
 _STACKS = {
-    "station": ("test_train", "test_audit", "test_changes", "test_ui", "test_way_back"),
+    "station": (
+        "test_train",
+        "test_audit",
+        "test_changes",
+        "test_emergency",
+        "test_ui",
+        "test_way_back",
+    ),
     "stack": ("test_stack", "test_answered_gates"),
-}
+}  # fmt: skip
 _ON_STACKS = {
     f"tests/e2e/{name}.py": (place, stack)
     for place, (stack, name) in enumerate(

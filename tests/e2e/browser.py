@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, Response, expect, sync_playwright
 
 CHROMIUM = next(
@@ -18,6 +19,10 @@ CHROMIUM = next(
         if (path := shutil.which(name))
     ),
     "/usr/bin/chromium",
+)
+needs_chromium = pytest.mark.skipif(
+    not Path(CHROMIUM).exists() and not os.environ.get("CI"),
+    reason="there is no Chromium here (apt-get install chromium), and this is not CI",
 )
 FLAGS = (
     "--no-sandbox",

@@ -6,11 +6,9 @@ the README are written there.
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote
 
@@ -20,16 +18,10 @@ from playwright.sync_api import Browser, Locator, Page, expect
 from include.rehearsal.commands import SAMPLE
 from include.rehearsal.sample import next_version
 from include.rehearsal.work import add_work
-from tests.e2e.browser import CHROMIUM, Visitor, chromium
+from tests.e2e.browser import Visitor, chromium, needs_chromium
 from tests.e2e.station import Station, wait_for, yes
 
-pytestmark = [
-    pytest.mark.timeout(900),
-    pytest.mark.skipif(
-        not Path(CHROMIUM).exists() and not os.environ.get("CI"),
-        reason="there is no Chromium here (apt-get install chromium), and this is not CI",
-    ),
-]
+pytestmark = [pytest.mark.timeout(900), needs_chromium]
 
 ZOOM = 0.78  # whole forms and grids fit into one picture
 COMMENT = "Clinic `C04` is there and its hours are right.\nBooked a video visit and cancelled it."
