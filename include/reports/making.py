@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from include.calendar.wall_time import Span
 from include.instants import format_instant
 from include.ledger import Ledger
+from include.notices.wording import count
 from include.reports.facts import Facts
 from include.reports.metrics.metric import Metric, Unit, shown
 from include.reports.metrics.scorecard import Scorecard, score
@@ -146,8 +147,8 @@ def _summary(card: Scorecard) -> str:
     return (
         f"{how} ({rate.text}); "
         f"{shown(back.numerator, Unit.COUNT)} rolled back; "
-        f"{shown(deployed.numerator, Unit.COUNT)} deployments to production; "
-        f"{len(card.facts.incidents)} incidents opened."
+        f"{count(round(deployed.numerator or 0), 'deployment')} to production; "
+        f"{count(len(card.facts.incidents), 'incident')} opened."
     )
 
 

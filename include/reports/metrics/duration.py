@@ -29,7 +29,7 @@ def time_to_complete(facts: Facts) -> Metric:
             f"over {count(len(values), 'implementation')}"
         )
         if missing := len(changes) - len(values):
-            said += f"; {missing} have no beginning or end on record (found retroactively)"
+            said += f"; {missing} without a beginning or an end on record (found retroactively)"
     else:
         said = "no data: no implementation that ended in the period has a beginning and an end"
     return Metric(
