@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote
 
@@ -18,7 +19,8 @@ from playwright.sync_api import Browser, Locator, Page, expect
 from include.rehearsal.commands import SAMPLE
 from include.rehearsal.sample import next_version
 from include.rehearsal.work import add_work
-from tests.e2e.browser import Visitor, chromium, needs_chromium
+from tests.e2e import slack_page
+from tests.e2e.browser import SCREENSHOTS, Visitor, chromium, needs_chromium
 from tests.e2e.station import Station, wait_for, yes
 
 pytestmark = [pytest.mark.timeout(900), needs_chromium]
@@ -83,6 +85,7 @@ def test_a_release_train_in_the_hands_of_people(station: Station, browser: Brows
 
     finished = visitor(station, browser, "rita", zoom=ZOOM)
     see_the_finished_train(station, finished, run_id)
+    see_the_thread(station, browser, release)
     assert rita.errors == finished.errors == []
     assert [status for status, _ in rita.refused] == [400]
     assert finished.refused == []
@@ -237,6 +240,24 @@ def see_the_finished_train(station: Station, rita: Visitor, run_id: str) -> None
     rita.text()
     rita.page.get_by_role("button", name="Show Gantt").click()
     rita.picture("finished-train.png")
+
+
+def see_the_thread(station: Station, browser: Browser, release: str) -> None:
+    """Read what Slack took: one thread, whose first message says how it ended."""
+    (root,) = [
+        message
+        for message in station.slack.taken
+        if "thread_ts" not in message and release in message["blocks"][0]["text"]["text"]
+    ]
+    replies = [item for item in station.slack.taken if item.get("thread_ts") == root["ts"]]
+    shown = [message["blocks"][0]["text"]["text"] for message in (root, *replies)]
+    assert any("User acceptance" in title for title in shown[1:]), shown
+    assert "released" in shown[0], shown
+    if SCREENSHOTS:
+        window = browser.new_page(viewport={"width": 700, "height": 900})
+        window.set_content(slack_page.page([root, *replies[:3], *replies[-3:]]))
+        window.screenshot(path=Path(SCREENSHOTS) / "slack-thread.png", full_page=True)
+        window.close()
 
 
 def visitor(station: Station, browser: Browser, user: str, *, zoom: float = 1) -> Visitor:
