@@ -26,7 +26,7 @@ _STACKS = {
         "test_way_back",
     ),
     "stack": ("test_stack", "test_answered_gates"),
-}  # fmt: skip
+}
 _ON_STACKS = {
     f"tests/e2e/{name}.py": (place, stack)
     for place, (stack, name) in enumerate(

@@ -244,15 +244,18 @@ def see_the_finished_train(station: Station, rita: Visitor, run_id: str) -> None
 
 def see_the_thread(station: Station, browser: Browser, release: str) -> None:
     """Read what Slack took: one thread, whose first message says how it ended."""
-    (root,) = [
-        message
-        for message in station.slack.taken
-        if "thread_ts" not in message and release in message["blocks"][0]["text"]["text"]
-    ]
+
+    def title(message: Mapping[str, Any]) -> str:
+        return str(message["blocks"][0]["text"]["text"])
+
+    def opening() -> Mapping[str, Any] | None:
+        taken = [item for item in station.slack.taken if "thread_ts" not in item]
+        (found,) = [item for item in taken if release in title(item)]
+        return found if "released" in title(found) else None
+
+    root = wait_for(opening, seconds=60)
     replies = [item for item in station.slack.taken if item.get("thread_ts") == root["ts"]]
-    shown = [message["blocks"][0]["text"]["text"] for message in (root, *replies)]
-    assert any("User acceptance" in title for title in shown[1:]), shown
-    assert "released" in shown[0], shown
+    assert any("User acceptance" in title(item) for item in replies)
     if SCREENSHOTS:
         window = browser.new_page(viewport={"width": 700, "height": 900})
         window.set_content(slack_page.page([root, *replies[:3], *replies[-3:]]))
