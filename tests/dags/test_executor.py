@@ -7,6 +7,9 @@ a leg ends. `the_scheduler_fails_it` is the scheduler's rule, from `process_exec
 from __future__ import annotations
 
 import multiprocessing
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -20,6 +23,7 @@ from airflow.executors.workloads.task import TaskInstanceDTO
 from airflow.utils.state import TaskInstanceState
 
 import release_control.executor
+from include.settings import ROOT
 from release_control.executor import PatientLocalExecutor
 from release_control.process_lock import ProcessLock
 
@@ -269,3 +273,19 @@ def test_a_lock_whose_holder_was_killed_is_free() -> None:
     holder.join()
     with lock, lock:
         pass
+
+
+def test_what_tasks_import_is_there_before_a_worker_is_forked() -> None:
+    program = (
+        "import sys, threading\n"
+        "from release_control.executor import import_for_tasks\n"
+        "before = threading.active_count()\n"
+        "import_for_tasks()\n"
+        "assert threading.active_count() == before\n"
+        "print('include.releases.phases.production' in sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False,
+        env={**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'plugins'}"},
+    )  # fmt: skip
+    assert done.stdout.strip().endswith("True"), done.stderr
