@@ -28,11 +28,13 @@ async def fires(trigger: InstantTrigger, *, within: float = 5) -> dict[str, Any]
 def test_it_fires_at_the_instant_and_not_before() -> None:
     begun = time.monotonic()
     assert asyncio.run(fires(InstantTrigger(soon(0.4)))) == {"reason": "reached"}
-    assert time.monotonic() - begun >= 0.4
+    assert 0.4 <= time.monotonic() - begun < 1.5
 
 
 def test_an_instant_that_has_passed_fires_at_once() -> None:
-    assert asyncio.run(fires(InstantTrigger("2020-01-01T00:00:00+00:00"))) == {"reason": "reached"}
+    begun = time.monotonic()
+    asyncio.run(fires(InstantTrigger("2020-01-01T00:00:00+00:00")))
+    assert time.monotonic() - begun < 0.5
 
 
 def test_it_fires_once() -> None:

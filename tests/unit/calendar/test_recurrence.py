@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from datetime import date, datetime, timedelta
 
 import pytest
@@ -102,9 +103,11 @@ def test_a_rule_gives_what_dateutil_gives_when_it_walks_from_the_first_date(
     assert list(found) == expected
 
 
-def test_dates_two_hundred_years_ahead_keep_the_interval() -> None:
+def test_dates_two_hundred_years_ahead_cost_what_those_of_this_year_cost() -> None:
     rule = parse_rrule("FREQ=WEEKLY;INTERVAL=2;BYDAY=SA", first=date(2020, 1, 4))
+    begun = time.perf_counter()
     found = list(rule.between(date(2199, 1, 1), date(2199, 3, 1)))
+    assert time.perf_counter() - begun < 0.05
     assert all((day - date(2020, 1, 4)).days % 14 == 0 for day in found)
     assert len(found) in {4, 5}
 

@@ -127,7 +127,7 @@ def test_an_answer_that_never_ends_is_given_up() -> None:
         answer = request(url, timeout=0.3)
     assert answer.status == 0
     assert "did not end in time" in answer.body
-    assert time.monotonic() - begun < 5  # the whole drip
+    assert time.monotonic() - begun < 2
 
 
 def test_an_endless_answer_is_read_as_far_as_anyone_needs() -> None:
