@@ -86,7 +86,7 @@ _HEAD = """\
 # Written by `./hims up` at every start; changes made here do not last.
 global
     log stdout format raw local0 notice
-    stats socket ipv4@{host}:{admin} level admin
+    stats socket ipv4@{host}:{admin} level admin thread 1
     stats timeout 1m
     maxconn 2000
     nbthread 2

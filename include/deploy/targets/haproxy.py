@@ -43,13 +43,19 @@ class HaproxyAdmin:
             ) from error
         return reply.decode(errors="replace").strip()
 
-    def weight(self, backend: str, server: str) -> int:
-        """Return a server's weight, 0 to 256."""
-        reply = self.ask(f"get weight {backend}/{server}")
-        word = reply.split(" ", 1)[0]
-        if not word.isdigit():
-            raise TargetError(f"the load balancer knows no {backend}/{server}: {reply}")
-        return int(word)
+    def weights(self, backend: str) -> dict[str, int]:
+        """Return the weight, 0 to 256, of each server of a backend at one moment.
+
+        One command: asked one by one, two answers could stand on either side of a switch and
+        together say what never was.
+        """
+        _, _, text = self.ask(f"show servers state {backend}").partition("# ")
+        rows = csv.DictReader(io.StringIO(text), delimiter=" ")
+        found = {row.get("srv_name"): row.get("srv_uweight") for row in rows}
+        weights = {str(name): int(word) for name, word in found.items() if word and word.isdigit()}
+        if not weights or len(weights) != len(found):
+            raise TargetError(f"the load balancer says nothing of {backend} that is understood")
+        return weights
 
     def set_weights(self, backend: str, weights: dict[str, int]) -> None:
         """Set the weights of several servers; those that rise first, so that one always serves."""

@@ -31,6 +31,10 @@ _CRASHES = 3
 # Several of the load balancer's checks, which come every half second.
 _CHECKED_WITHIN = 3.0
 
+# A switch is over within a millisecond; who still sees more than 100 % then sees what is.
+_LOOKS = 20
+_BETWEEN_LOOKS = 0.005
+
 
 class LocalTarget:
     """One service in one environment of the local stack; see `Target` for what each call promises.
@@ -115,8 +119,24 @@ class LocalTarget:
         return f"http://{HOST}:{self._ports.frontend}"
 
     def weights(self) -> dict[Colour, int]:
-        """Return the share of traffic per slot in percent, read from the load balancer."""
-        return {colour: self._balancer.weight(self._backend, colour) for colour in Colour}
+        """Return the share of traffic per slot in percent, read from the load balancer.
+
+        What rises is set before what falls, in one message; whoever reads between the two sees
+        more than 100 % and reads again. Only a state that stays is returned as it is.
+        """
+        for _ in range(_LOOKS):
+            found = self._balancer.weights(self._backend)
+            try:
+                shares = {colour: found[str(colour)] for colour in Colour}
+            except KeyError as error:
+                raise TargetError(
+                    f"the load balancer knows no server {error.args[0]!r} of {self._backend}; "
+                    "`./hims up` starts it with both slots"
+                ) from error
+            if sum(shares.values()) <= 100:
+                break
+            time.sleep(_BETWEEN_LOOKS)
+        return shares
 
     def set_weights(self, weights: Mapping[Colour, int], fence: int) -> None:
         """Set the shares and read them back; see `Target`.
@@ -209,7 +229,7 @@ class LocalTarget:
 
     def _refuse_serving(self, slot: Colour, done: str) -> None:
         # The balancer and what it would start with again: whichever says that people are served.
-        share = max(self._balancer.weight(self._backend, slot), self._store.weights()[slot])
+        share = max(self.weights()[slot], self._store.weights()[slot])
         if share > 0:
             raise TargetError(
                 f"{self._name(slot)} serves {share} % of the traffic and can't be {done}; "

@@ -182,6 +182,31 @@ def test_nobody_notices_a_switch(live: LocalTarget, settings: Settings) -> None:
     assert {version for _, version in answers} == {"2.2.0", "2.3.0"}
 
 
+def test_a_switch_is_seen_before_or_after_it_and_never_half(
+    live: LocalTarget, settings: Settings
+) -> None:
+    live.stage(artefact(settings, "2.3.0"), GREEN, 2)
+    seen: list[dict[Colour, int]] = []
+    over = threading.Event()
+
+    def observer() -> None:
+        while not over.is_set():
+            seen.append(live.weights())
+
+    threads = [threading.Thread(target=observer) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for step in range(200):
+        live.set_weights({BLUE: 100 * (step % 2), GREEN: 100 * ((step + 1) % 2)}, 2)
+    over.set()
+    for thread in threads:
+        thread.join()
+    assert {frozenset(one.items()) for one in seen} == {
+        frozenset({BLUE: 100, GREEN: 0}.items()),
+        frozenset({BLUE: 0, GREEN: 100}.items()),
+    }
+
+
 def test_a_killed_slot_costs_nobody_a_request_and_comes_back(
     live: LocalTarget, settings: Settings
 ) -> None:
