@@ -7,7 +7,7 @@ fails. Nothing starts without the machine's guards, and each step asks for the p
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -45,29 +45,91 @@ _MEANWHILE = ("hold", "slot", "records", "alarm")
 _RETROSPECTIVE = timedelta(days=7)
 
 
-def ask_items(desk: Desk, change_id: str, items: Iterable[str]) -> list[str]:
-    """Return the items of a checklist that wait for a person's word."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checkpoint:
+    """Where a person's word is asked for: before the work, and after it."""
+
+    title: str
+    items: Callable[[Change], tuple[str, ...]]
+    # How long people have: the work waits for the first, nobody for the second.
+    patience: timedelta
+
+
+CHECKPOINTS = {
+    "before": Checkpoint(
+        title="go or no-go",
+        items=lambda change: (*checklist.tests_of(change.content), *checklist.BEFORE),
+        patience=timedelta(hours=2),
+    ),
+    "after": Checkpoint(
+        title="done as it should",
+        items=lambda change: checklist.AFTER,
+        patience=timedelta(days=5),
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What whoever bears one of `groups` is asked: their word on `items`, until `until`."""
+
+    change: Change
+    title: str
+    items: tuple[str, ...]
+    groups: tuple[str, ...]
+    people: tuple[str, ...]
+    until: datetime
+
+
+def ask(
+    desk: Desk, change_id: str, part: str, *, key: str, link: str | None = None
+) -> Asked | None:
+    """Ask, and tell those who can answer, for a word on the items that no machine has judged.
+
+    None where nothing is open. `part` is a key of CHECKPOINTS, `key` names the run that asks.
+    """
+    point, board = CHECKPOINTS[part], desk.catalogue.board
+    groups = tuple(board.checkpoints["go_no_go"])
     with desk.unit() as unit:
         change = load_change(unit.connection, change_id)
-        found = checklist.outstanding(desk.case(unit, change), items)
+        items = tuple(checklist.outstanding(desk.case(unit, change), point.items(change)))
+        titles = [checklist.TITLES[item] for item in items]
         unit.append(
             "checklist.asked",
             change.subject,
-            message=f"{change.id} waits for a word on: {', '.join(found) or 'nothing'}",
+            reason=part,
+            message=f"{change.id} waits for a word on: {', '.join(titles) or 'nothing'}",
         )
-    return found
+        if not items:
+            return None
+        asked = Asked(
+            change=change,
+            title=f"{change.id}: {point.title}",
+            items=items,
+            groups=groups,
+            people=tuple(
+                person.name
+                for person in desk.catalogue.people.people
+                if board.groups(person, unit.now) & set(groups)
+            ),
+            until=unit.now + point.patience,
+        )
+        queue(unit, change_texts.checklist_asks(
+            change=change.id, title=change.title, checkpoint=point.title, items=titles,
+            people=asked.people, until=asked.until, zone=str(board.zone), key=key, link=link,
+        ))  # fmt: skip
+    return asked
 
 
 def say(
-    desk: Desk, change_id: str, *, done: Iterable[str], asked: Iterable[str], go: bool,
-    comment: str, by: Actor,
-) -> Ruling:  # fmt: skip
-    """Write a person's word on the items asked: what is not ticked is not done.
+    desk: Desk, change_id: str, part: str, *, go: bool, comment: str, by: Actor, key: str
+) -> Ruling:
+    """Write a person's word on every item that is open at this checkpoint; a no is on all of them.
 
     Refused, with a record, is who answers no go/no-go checkpoint.
     """
     comment = screen(desk.settings, "comment", comment)
-    board, people = desk.catalogue.board, desk.catalogue.people
+    point, board, people = CHECKPOINTS[part], desk.catalogue.board, desk.catalogue.people
     person = people.find(by.user)
     groups = board.groups(person, desk.clock()) if person is not None else frozenset()
     with desk.unit(by) as unit:
@@ -78,15 +140,18 @@ def say(
                 reason="not_eligible", message=f"{by.name} answers no checkpoint of {change.id}",
             )  # fmt: skip
             return Ruling(ok=False, reason="not_eligible", message=f"{by.name} may not say so")
-        ticked = set(done) if go else set()
-        for item in asked:
-            verdict: Any = "go" if item in ticked else "no_go"
-            checklist.attest(unit, change, item, verdict=verdict, comment=comment)
-        missing = [checklist.TITLES[item] for item in asked if item not in ticked]
-        if not asked:
-            unit.append("checklist.said", change.subject, message="nothing was asked")
-    if missing:
-        return Ruling(ok=False, reason="no_go", message="not done: " + "; ".join(missing))
+        items = checklist.outstanding(desk.case(unit, change), point.items(change))
+        for item in items:
+            checklist.attest(unit, change, item, verdict="go" if go else "no_go", comment=comment)
+        if not items:
+            unit.append("checklist.said", change.subject, message="nothing was asked any more")
+        queue(unit, change_texts.checklist_said(
+            change=change.id, title=change.title, checkpoint=point.title, go=go, by=by.name,
+            comment=comment, key=key,
+        ))  # fmt: skip
+    if not go:
+        missing = "; ".join(checklist.TITLES[item] for item in items)
+        return Ruling(ok=False, reason="no_go", message=f"not done: {missing}")
     return Ruling(ok=True, reason="go", message=f"{by.name} says go")
 
 

@@ -90,6 +90,8 @@ def _catalogue() -> dict[str, Event]:
     add("votes.void", "an edit has made votes void", cab, warning)
     add("change.scheduled", "when a change will happen", everybody, phase="scheduled")
     add("change.rejected", "the board has rejected a change", everybody, warning, "rejected")
+    add("checklist.asks", "a change's checklist asks for your word", operations, action)
+    add("checklist.said", "what was said on a change's checklist, by whom", operations)
     add("change.implemented", "a change is done", everybody, phase="implemented")
     add("change.refused", "a change was not started, and why", operations, critical)
     add("change.owed", "what is owed after an emergency is due, or overdue", on_call, warning)

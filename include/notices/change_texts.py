@@ -127,6 +127,53 @@ def rejected(*, change: str, title: str, revision: int) -> Notice:
     )
 
 
+def checklist_asks(
+    *,
+    change: str,
+    title: str,
+    checkpoint: str,
+    items: Sequence[str],
+    people: Sequence[str],
+    until: datetime,
+    zone: str,
+    key: str,
+    link: str | None = None,
+) -> Notice:
+    """Ask `people` for their word on the items that no machine can know; `key` names the run."""
+    lines = "\n".join(f"• {sentence(item)}" for item in items)
+    return _notice(
+        "checklist.asks",
+        change,
+        f"{checkpoint}:{key}",
+        title=f"{change}: {one_line(checkpoint)} needs your word",
+        text=f"{_title(title)}. Is it done?\n{lines}",
+        fields={"Asked": listed(people) or "nobody by name", "Answer by": moment(until, zone)},
+        link=link,
+        next=f"answer by {moment(until, zone)}",
+        question=checkpoint,
+        about=checkpoint,
+        asked=people,
+        answer_by=until,
+    )
+
+
+def checklist_said(
+    *, change: str, title: str, checkpoint: str, go: bool, by: str, comment: str, key: str
+) -> Notice:
+    """Tell what a person said to the checklist, and with which words."""
+    said = f": “{shorten(one_line(comment), _LONGEST)}”" if one_line(comment) else "."
+    return _notice(
+        "checklist.said",
+        change,
+        f"{checkpoint}:{key}",
+        severity=Severity.INFO if go else Severity.WARNING,
+        title=f"{change}: {one_line(checkpoint)}: {'yes' if go else 'no'}",
+        text=f"{_title(title)}. By {one_line(by)}{said}",
+        question=checkpoint,
+        answered=True,
+    )
+
+
 def implemented(*, change: str, title: str, key: str, outcome: str) -> Notice:
     """Tell users what was done."""
     return _notice(

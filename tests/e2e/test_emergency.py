@@ -129,7 +129,17 @@ def vote(
 
 
 def speak(station: Station, browser: Browser, change: str, about: str, word: str) -> None:
-    """Give olga's word on the checklist, on the page of Required Actions."""
+    """Give olga's word on the checklist, on the page of Required Actions, once it is asked for."""
+    path = "/api/v2/dags/change_implementation/dagRuns/~/hitlDetails?response_received=false"
+
+    def parked() -> bool:
+        with station.person("olga") as session:
+            found = session.request("GET", path).json()["hitl_details"]
+        return (f"{change}: {about}", "awaiting_input") in [
+            (item["subject"], item["task_instance"]["state"]) for item in found
+        ]
+
+    wait_for(parked, seconds=240, every=2)
     olga = visitor(station, browser, "olga")
     olga.open("/required_actions")
     olga.page.get_by_role("link", name=f"{change}: {about}").first.click()

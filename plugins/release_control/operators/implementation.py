@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from collections.abc import Sequence
 from typing import Any
+from urllib.parse import quote
 
 from airflow.providers.standard.operators.hitl import HITLOperator
 from airflow.sdk import BaseOperator
@@ -44,8 +44,7 @@ class ImplementationStepOperator(BaseOperator):
 class ChecklistOperator(HITLOperator):
     """Asks for a named person's word on every item that no machine can know.
 
-    The boxes are on the page; what is not named in the comment's form counts as not done only
-    with a no: `Go` speaks for all that was asked.
+    One answer speaks for all that is asked, and the page lists it: `Go` says that it is done.
     """
 
     # What people wrote is shown as it is: no templates.
@@ -56,35 +55,40 @@ class ChecklistOperator(HITLOperator):
         self.part = part
 
     def execute(self, context: Any) -> None:
-        """Say what is asked for, and park without a worker; nothing to ask is no question."""
+        """Tell who can answer, and park without a worker; nothing to ask is no question."""
         if not once_it_answers(lambda: self._ask(context)):
             raise AirflowSkipException("every item is judged already")
         super().execute(context)
 
-    def _ask(self, context: Any) -> list[str]:
+    def _ask(self, context: Any) -> bool:
         from include.changes import checklist, implementing
+        from include.releases.notes import escape_markdown
 
-        desk, name = desk_of(context), change_of(context)
-        change = desk.load(name)
-        asked = implementing.ask_items(desk, name, self._items(change.content))
-        board = desk.catalogue.board
-        self.assigned_users = [
-            {"id": f"group:{group}", "name": group} for group in board.checkpoints["go_no_go"]
-        ]
-        self.response_timeout = timedelta(days=5) if self.part == "after" else timedelta(hours=2)
-        self.subject = (
-            f"{change.id}: {'go or no-go' if self.part == 'before' else 'done as it should'}"
+        desk, ti = desk_of(context), context["ti"]
+        link = (
+            f"{desk.settings.ui_url}/dags/{ti.dag_id}/runs/{quote(ti.run_id)}/tasks/{ti.task_id}"
+            "/required_actions"
         )
-        lines = [f"**{change.id}**", "", "Your word is asked for on:", ""]
-        lines += [f"- {checklist.TITLES[item]}" for item in asked]
-        self.body = "\n".join([*lines, "", "Go says that all of it is done, and you know it."])
-        return asked
-
-    def _items(self, content: Mapping[str, Any]) -> tuple[str, ...]:
-        from include.changes import checklist
-
-        before = (*checklist.tests_of(content), *checklist.BEFORE)
-        return before if self.part == "before" else checklist.AFTER
+        with deliver_after(desk.ledger):
+            asked = implementing.ask(desk, change_of(context), self.part, key=ti.run_id, link=link)
+        if asked is None:
+            return False
+        self.assigned_users = [{"id": f"group:{name}", "name": name} for name in asked.groups]
+        self.response_timeout = asked.until - desk.clock()
+        self.subject = asked.title
+        yes, no = self.options
+        self.body = "\n".join(
+            [
+                f"**{asked.change.id}**: {escape_markdown(asked.change.title)}",
+                "",
+                "Your word is asked for on:",
+                "",
+                *(f"- {checklist.TITLES[item]}" for item in asked.items),
+                "",
+                f"“{yes}” says that all of it is done, and you know it. “{no}” ends the run here.",
+            ]
+        )
+        return True
 
     def execute_complete(self, context: Any, event: dict[str, Any]) -> dict[str, Any]:
         """Write the word down."""
@@ -99,17 +103,16 @@ class ChecklistOperator(HITLOperator):
         if by is None:
             raise AirflowFailException("an answer by default counts for nothing")
         payload = super().execute_complete(context, answered(event))
-        desk, name = desk_of(context), change_of(context)
-        asked = implementing.ask_items(desk, name, self._items(desk.load(name).content))
+        desk = desk_of(context)
         with deliver_after(desk.ledger):
             ruling = implementing.say(
                 desk,
-                name,
-                done=asked,
-                asked=asked,
+                change_of(context),
+                self.part,
                 go=payload["chosen_options"] == self.options[:1],
                 comment=payload["params_input"]["comment"],
                 by=by,
+                key=context["ti"].run_id,
             )
         return handed(ruling)
 

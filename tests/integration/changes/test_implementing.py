@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from include.changes import checklist, implementing
+from include.changes import implementing
 from include.changes.agenda import agenda
 from include.changes.change import Change
 from include.configuration.flags import flips_of
@@ -31,17 +31,15 @@ def approved(office: Office, **changed: Any) -> Change:
     return change
 
 
-def say(office: Office, change: Change, items: tuple[str, ...], by: str = "olga") -> Any:
+def say(office: Office, change: Change, part: str, by: str = "olga", *, go: bool = True) -> Any:
     desk = office.desk("olga")
-    asked = implementing.ask_items(desk, change.id, items)
+    assert implementing.ask(desk, change.id, part, key="run-1", link="http://x/y") is not None
     person = Actor(user=by, name=by, auth="airflow-hitl")
-    return implementing.say(
-        desk, change.id, done=asked, asked=asked, go=True, comment="seen", by=person
-    )
+    return implementing.say(desk, change.id, part, go=go, comment="seen", by=person, key="run-1")
 
 
 def begin(office: Office, change: Change) -> Any:
-    assert say(office, change, checklist.BEFORE).ok
+    assert say(office, change, "before").ok
     return implementing.start(office.desk("olga"), change.id, "run-1")
 
 
@@ -55,9 +53,30 @@ def test_without_a_go_nothing_starts(office: Office) -> None:
 
 def test_only_who_may_answer_gives_the_go(office: Office) -> None:
     change = approved(office)
-    ruling = say(office, change, checklist.BEFORE, by="devi")
+    ruling = say(office, change, "before", by="devi")
     assert (ruling.ok, ruling.reason) == (False, "not_eligible")
     assert office.records("checklist.refused")[0]["outcome"] == "denied"
+
+
+def test_who_can_answer_is_told_of_the_question_and_of_the_answer(office: Office) -> None:
+    change = approved(office)
+    ruling = say(office, change, "before", go=False)
+    assert (ruling.ok, ruling.reason) == (False, "no_go")
+    notices = {row.event: row for row in office.rows(schema.notice)}
+    asks, said = notices["checklist.asks"], notices["checklist.said"]
+    assert (asks.link, asks.severity) == ("http://x/y", "action")
+    assert "Olga" in asks.fields["Asked"]
+    assert "• Rollback plan documented and tested" in asks.text
+    assert said.title == f"{change.id}: go or no-go: no"
+    assert implementing.start(office.desk(), change.id, "run-1").reason.startswith("checklist.")
+
+
+def test_nothing_open_is_no_question(office: Office) -> None:
+    change = approved(office)
+    assert say(office, change, "before").ok
+    assert implementing.ask(office.desk(), change.id, "before", key="run-2") is None
+    asked = [row for row in office.rows(schema.notice) if row.event == "checklist.asks"]
+    assert len(asked) == 1
 
 
 def test_a_flag_is_flipped_under_a_permit_and_the_configuration_is_kept(office: Office) -> None:
@@ -81,7 +100,7 @@ def test_it_closes_when_everything_after_it_is_done(office: Office) -> None:
     implementing.implement(office.desk(), change.id, "run-1")
     assert office.desk().close(change.id).reason == "checklist.functional_testing"
     office.deliver(change)
-    assert say(office, change, checklist.AFTER).ok
+    assert say(office, change, "after").ok
     assert office.desk().close(change.id).ok
     closed = office.load(change)
     assert (closed.state, closed.outcome) == ("closed", "successful")
@@ -132,7 +151,7 @@ def test_an_emptied_slot_or_a_hold_stops_it_before_it_starts(office: Office) -> 
 
 def test_a_row_that_was_changed_behind_the_ledger_stops_it(office: Office) -> None:
     change = approved(office, implementation=FLAG)
-    say(office, change, checklist.BEFORE)
+    say(office, change, "before")
     from sqlalchemy import create_engine, text
 
     url = office.ledger._engine.url
