@@ -65,7 +65,7 @@ def test_who_can_answer_is_told_of_the_question_and_of_the_answer(office: Office
     notices = {row.event: row for row in office.rows(schema.notice)}
     asks, said = notices["checklist.asks"], notices["checklist.said"]
     assert (asks.link, asks.severity) == ("http://x/y", "action")
-    assert "Olga" in asks.fields["Asked"]
+    assert "Olga" in dict(asks.fields)["Asked"]
     assert "• Rollback plan documented and tested" in asks.text
     assert said.title == f"{change.id}: go or no-go: no"
     assert implementing.start(office.desk(), change.id, "run-1").reason.startswith("checklist.")
