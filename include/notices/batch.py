@@ -33,7 +33,7 @@ class Means:
     name: str
     channel: Channel
     clock: Callable[[], datetime]
-    zone: str
+    zone: Callable[[], str]
     source: Source
     out_of_time: Callable[[], bool]
 
@@ -206,7 +206,7 @@ class Batch:
         return summarise(thread.said, count=thread.count, late=self._late(thread.late_since))
 
     def _late(self, due: datetime | None) -> str | None:
-        return None if due is None else f"late: was due at {moment(due, self._means.zone)}"
+        return None if due is None else f"late: was due at {moment(due, self._means.zone())}"
 
     def _failed(self, item: _Item, error: DeliveryError) -> None:
         item.touched, item.why = True, one_line(str(error), 300)

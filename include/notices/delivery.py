@@ -9,7 +9,7 @@ channel is asked whether the notice is there, and only what is not goes out agai
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -45,7 +45,7 @@ def deliver_queued(
     routes: Routes | None = None,
     limit: int = 1000,
     budget: float = 30.0,
-    zone: str = "UTC",
+    zone: Callable[[], str] = lambda: "UTC",
     source: Source | None = None,
 ) -> Delivered:
     """Send what is due, oldest first: for each channel at most `limit` and for `budget` seconds.
@@ -53,7 +53,8 @@ def deliver_queued(
     `channels` are those that are set up, by the names that `routes` gives a notice (all of them, if
     there is none). A notice that a channel refuses waits (2 s, doubling, up to 10 min) and holds
     back its thread there; a channel that takes nothing waits itself, or as long as it asks to.
-    `zone` is where late notices tell their time. Raises LedgerError when the ledger fails.
+    `zone` says where late notices tell their time, and is asked when one is late. Raises
+    LedgerError when the ledger fails.
     """
     started = time.monotonic()
 

@@ -75,6 +75,18 @@ def _new() -> Any:
     return select(notice).where(notice.c.routed_at.is_(None)).order_by(notice.c.id)
 
 
+def anything_open(ledger: Ledger) -> bool:
+    """Say whether any notice is new or on its way, or a thread is to be shown anew."""
+    delivery, thread = notice_delivery, notice_thread
+    any_of = or_(
+        select(notice.c.id).where(notice.c.routed_at.is_(None)).exists(),
+        select(delivery.c.notice_id).where(delivery.c.state.in_(OPEN)).exists(),
+        select(thread.c.thread).where(thread.c.stale).exists(),
+    )
+    with ledger.read() as connection:
+        return bool(connection.execute(select(any_of)).scalar_one())
+
+
 def open_channels(ledger: Ledger) -> set[str]:
     """Return the names of the channels for which something is queued or to be shown anew."""
     delivery, thread = notice_delivery, notice_thread

@@ -39,7 +39,11 @@ PATIENCE_SECONDS = 10.0
 # Packages whose modules the tasks import, and modules beside them: nothing that connects anywhere
 # or starts a thread when it is imported.
 _PACKAGES = ("include.releases.phases", "include.changes")
-_MODULES = ("include.notices.delivery", "include.notices.slack")
+_MODULES = (
+    "airflow.providers.slack.hooks.slack",
+    "include.notices.delivery",
+    "include.notices.slack",
+)
 
 
 class PatientLocalExecutor(LocalExecutor):

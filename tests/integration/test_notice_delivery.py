@@ -26,6 +26,7 @@ from include.notices.channel import Arrived, Channel, Root
 from include.notices.delivery import Delivered
 from include.notices.delivery import deliver_queued as deliver_to
 from include.notices.log_channel import LogChannel
+from include.notices.queue_state import anything_open
 from include.notices.slack import SlackChannel
 from include.notices.summary import Summary, summarise
 from tests.integration.slack_sink import TOKEN, SlackSink
@@ -109,6 +110,21 @@ def test_what_was_delivered_is_not_delivered_again(ledger: Ledger, sink: SlackSi
     assert deliver_queued(ledger, slack(sink), NOW).count == 1
     assert sink.titles() == ["one", "two"]
     assert sink.taken[1]["thread_ts"] == sink.taken[0]["ts"]
+
+
+def test_a_task_with_nothing_to_say_finds_that_out_without_a_channel(
+    ledger: Ledger, sink: SlackSink
+) -> None:
+    assert not anything_open(ledger)
+    say(ledger, "one")
+    assert anything_open(ledger)
+    sink.refuse = lambda _message: "fatal_error"
+    deliver_queued(ledger, slack(sink), NOW)
+    assert anything_open(ledger)
+    sink.refuse = lambda _message: None
+    deliver_queued(ledger, slack(sink), NOW + timedelta(seconds=5))
+    assert sink.titles() == ["one"]
+    assert not anything_open(ledger)
 
 
 def test_two_threads_have_two_first_messages(ledger: Ledger, sink: SlackSink) -> None:
@@ -277,7 +293,7 @@ def test_an_outage_delays_everything_and_loses_nothing(ledger: Ledger, sink: Sla
     for _ in range(5):
         assert deliver_queued(ledger, dead, now).count == 0
         now += timedelta(minutes=1)
-    assert deliver_queued(ledger, slack(sink), now, zone="America/New_York") == Delivered(
+    assert deliver_queued(ledger, slack(sink), now, zone=lambda: "America/New_York") == Delivered(
         count=8, failed=0, remaining=0
     )
     assert sink.titles() == titles
@@ -526,8 +542,10 @@ def test_a_summary_that_slack_did_not_take_is_brought_up_to_date_later(
     sink.faults.extend(["", "500"])
     assert deliver_queued(ledger, slack(sink), NOW).count == 1
     assert sink.edits == 0
+    assert anything_open(ledger)
     deliver_queued(ledger, slack(sink), NOW + timedelta(seconds=5))
     assert sink.edits == 1
+    assert not anything_open(ledger)
     assert "Asked: CAB: security" not in fields_of(sink.taken[0])
 
 
