@@ -16,12 +16,26 @@ from types import FrameType
 
 from include.output import print_line, print_progress
 from include.settings import ROOT
-from tests.bench import answers, calendar, gates, hops, ledger, parse, power, switching
+from tests.bench import (
+    answers,
+    calendar,
+    commits,
+    gates,
+    hops,
+    ledger,
+    parse,
+    power,
+    switching,
+    timetables,
+)
 from tests.bench.figures import Figure, table
 from tests.bench.stand import STOCK_EXECUTOR, load, stand, stock_scheduler
 from tests.bench.trains import travel
 
-NAMES = ("calendar", "parse", "ledger", "hops", "answer", "gates", "power", "switch")
+NAMES = (
+    "calendar", "timetables", "commits", "parse", "ledger", "hops", "answer", "gates", "power",
+    "switch",
+)  # fmt: skip
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -69,6 +83,12 @@ def measure(names: set[str], repeats: int, records: int = ledger.RECORDS) -> lis
     if "calendar" in names:
         print_progress("the calendar")
         found += calendar.figures()
+    if "timetables" in names:
+        print_progress("the schedules")
+        found += timetables.figures()
+    if "commits" in names:
+        print_progress("a long history")
+        found += commits.figures()
     if "parse" in names:
         print_progress("parsing")
         found += parse.figures()

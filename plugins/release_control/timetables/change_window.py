@@ -63,7 +63,10 @@ class ChangeWindowTimetable(Timetable):
         last = last_automated_data_interval and plain(last_automated_data_interval.start)
         earliest = restriction.earliest and plain(restriction.earliest)
         latest = restriction.latest and plain(restriction.latest)
-        since = (last or earliest or utc_now()) if restriction.catchup else utc_now()
+        if restriction.catchup:
+            since = last or earliest or utc_now()
+        else:
+            since = utc_now() if last is None else max(last, utc_now())
         for opening in openings_of(self.text, self.calendar).after(since):
             if last is not None and opening.start <= last:
                 continue
