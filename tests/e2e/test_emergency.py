@@ -129,20 +129,12 @@ def vote(
 
 
 def speak(station: Station, browser: Browser, change: str, about: str, word: str) -> None:
-    """Give olga's word on the checklist, on the page of Required Actions, once it is asked for."""
-    path = "/api/v2/dags/change_implementation/dagRuns/~/hitlDetails?response_received=false"
-
-    def parked() -> bool:
-        with station.person("olga") as session:
-            found = session.request("GET", path).json()["hitl_details"]
-        return (f"{change}: {about}", "awaiting_input") in [
-            (item["subject"], item["task_instance"]["state"]) for item in found
-        ]
-
-    wait_for(parked, seconds=240, every=2)
+    """Give olga's word on the checklist, on the page that its notice leads to."""
+    link = asked(station, f"{change}: {about} needs your word", 1)
     olga = visitor(station, browser, "olga")
-    olga.open("/required_actions")
-    olga.page.get_by_role("link", name=f"{change}: {about}").first.click()
+    olga.open(link)
+    expect(olga.page.get_by_test_id("main-content")).to_contain_text(FIELDS["title"])
+    olga.text()
     button(olga.page, word).click()
     expect(olga.page.get_by_text("from olga")).to_be_visible()
     assert olga.errors == olga.refused == []
