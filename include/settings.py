@@ -10,6 +10,7 @@ import os
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from urllib.parse import quote
 
 from pydantic import Field, field_validator
 
@@ -86,6 +87,15 @@ class Settings:
     def ui_url(self) -> str:
         """Return the address under which people open Airflow, without a trailing slash."""
         return self.overall.ui_url or f"http://127.0.0.1:{self.overall.ports.airflow}"
+
+    def run_url(self, dag_id: str, run_id: str) -> str:
+        """Return the page of a run in Airflow."""
+        return f"{self.ui_url}/dags/{dag_id}/runs/{quote(run_id)}"
+
+    def task_url(self, dag_id: str, run_id: str, task_id: str, map_index: int = -1) -> str:
+        """Return the page on which a human task is answered."""
+        mapped = f"/mapped/{map_index}" if map_index >= 0 else ""
+        return f"{self.run_url(dag_id, run_id)}/tasks/{task_id}{mapped}/required_actions"
 
     @cached_property
     def services(self) -> tuple[str, ...]:

@@ -106,6 +106,10 @@ class Board:
         roles = {role for role in person.roles if role not in self.seats}
         return frozenset(roles | set(self.seats_of(person.user, self.day(now))))
 
+    def bearers(self, people: People, group: str, now: datetime) -> list[Person]:
+        """Return who answers for a role or a seat at `now`."""
+        return [person for person in people.people if group in self.groups(person, now)]
+
     def seats_of(self, user: str, on: date) -> tuple[str, ...]:
         """Return the seats that `user` may speak for on a local day."""
         return tuple(name for name, seat in self.seats.items() if user in seat.occupants(on))

@@ -18,7 +18,6 @@ from sqlalchemy import insert as plain_insert
 from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 
-from include.changes import checklist
 from include.changes.change import Change, load_change
 from include.changes.condition import plain, refusals
 from include.changes.desk import Desk
@@ -33,126 +32,15 @@ from include.configuration.flags import flip, flips_of, record_configuration
 from include.configuration.resolved import resolve
 from include.errors import LedgerError
 from include.instants import format_instant
-from include.ledger import Actor, Outcome, Subject, Unit, schema
+from include.ledger import Outcome, Subject, Unit, schema
 from include.ledger.number import next_number
 from include.notices import change_texts
 from include.notices.outbox import queue
-from include.privacy import screen
 from include.services.build import file_digest
 
 # What still has to hold between the steps: production can change under a permit's feet.
 _MEANWHILE = ("hold", "slot", "records", "alarm")
 _RETROSPECTIVE = timedelta(days=7)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Checkpoint:
-    """Where a person's word is asked for: before the work, and after it."""
-
-    title: str
-    items: Callable[[Change], tuple[str, ...]]
-    # How long people have: the work waits for the first, nobody for the second.
-    patience: timedelta
-
-
-CHECKPOINTS = {
-    "before": Checkpoint(
-        title="go or no-go",
-        items=lambda change: (*checklist.tests_of(change.content), *checklist.BEFORE),
-        patience=timedelta(hours=2),
-    ),
-    "after": Checkpoint(
-        title="done as it should",
-        items=lambda change: checklist.AFTER,
-        patience=timedelta(days=5),
-    ),
-}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
-    """What whoever bears one of `groups` is asked: their word on `items`, until `until`."""
-
-    change: Change
-    title: str
-    items: tuple[str, ...]
-    groups: tuple[str, ...]
-    people: tuple[str, ...]
-    until: datetime
-
-
-def ask(
-    desk: Desk, change_id: str, part: str, *, key: str, link: str | None = None
-) -> Asked | None:
-    """Ask, and tell those who can answer, for a word on the items that no machine has judged.
-
-    None where nothing is open. `part` is a key of CHECKPOINTS, `key` names the run that asks.
-    """
-    point, board = CHECKPOINTS[part], desk.catalogue.board
-    groups = tuple(board.checkpoints["go_no_go"])
-    with desk.unit() as unit:
-        change = load_change(unit.connection, change_id)
-        items = tuple(checklist.outstanding(desk.case(unit, change), point.items(change)))
-        titles = [checklist.TITLES[item] for item in items]
-        unit.append(
-            "checklist.asked",
-            change.subject,
-            reason=part,
-            message=f"{change.id} waits for a word on: {', '.join(titles) or 'nothing'}",
-        )
-        if not items:
-            return None
-        asked = Asked(
-            change=change,
-            title=f"{change.id}: {point.title}",
-            items=items,
-            groups=groups,
-            people=tuple(
-                person.name
-                for person in desk.catalogue.people.people
-                if board.groups(person, unit.now) & set(groups)
-            ),
-            until=unit.now + point.patience,
-        )
-        queue(unit, change_texts.checklist_asks(
-            change=change.id, title=change.title, checkpoint=point.title, items=titles,
-            people=asked.people, until=asked.until, zone=str(board.zone), key=key, link=link,
-        ))  # fmt: skip
-    return asked
-
-
-def say(
-    desk: Desk, change_id: str, part: str, *, go: bool, comment: str, by: Actor, key: str
-) -> Ruling:
-    """Write a person's word on every item that is open at this checkpoint; a no is on all of them.
-
-    Refused, with a record, is who answers no go/no-go checkpoint.
-    """
-    comment = screen(desk.settings, "comment", comment)
-    point, board, people = CHECKPOINTS[part], desk.catalogue.board, desk.catalogue.people
-    person = people.find(by.user)
-    groups = board.groups(person, desk.clock()) if person is not None else frozenset()
-    with desk.unit(by) as unit:
-        change = load_change(unit.connection, change_id, lock=True)
-        if not groups & set(board.checkpoints["go_no_go"]):
-            unit.append(
-                "checklist.refused", change.subject, outcome=Outcome.DENIED,
-                reason="not_eligible", message=f"{by.name} answers no checkpoint of {change.id}",
-            )  # fmt: skip
-            return Ruling(ok=False, reason="not_eligible", message=f"{by.name} may not say so")
-        items = checklist.outstanding(desk.case(unit, change), point.items(change))
-        for item in items:
-            checklist.attest(unit, change, item, verdict="go" if go else "no_go", comment=comment)
-        if not items:
-            unit.append("checklist.said", change.subject, message="nothing was asked any more")
-        queue(unit, change_texts.checklist_said(
-            change=change.id, title=change.title, checkpoint=point.title, go=go, by=by.name,
-            comment=comment, key=key,
-        ))  # fmt: skip
-    if not go:
-        missing = "; ".join(checklist.TITLES[item] for item in items)
-        return Ruling(ok=False, reason="no_go", message=f"not done: {missing}")
-    return Ruling(ok=True, reason="go", message=f"{by.name} says go")
 
 
 def start(desk: Desk, change_id: str, holder: str) -> Ruling:

@@ -92,6 +92,7 @@ def _catalogue() -> dict[str, Event]:
     add("change.rejected", "the board has rejected a change", everybody, warning, "rejected")
     add("checklist.asks", "a change's checklist asks for your word", operations, action)
     add("checklist.said", "what was said on a change's checklist, by whom", operations)
+    add("checklist.unanswered", "nobody gave their word in time", operations, warning)
     add("change.implemented", "a change is done", everybody, phase="implemented")
     add("change.refused", "a change was not started, and why", operations, critical)
     add("change.owed", "what is owed after an emergency is due, or overdue", on_call, warning)

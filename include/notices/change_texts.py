@@ -174,6 +174,19 @@ def checklist_said(
     )
 
 
+def checklist_unanswered(*, change: str, title: str, checkpoint: str, why: str, key: str) -> Notice:
+    """Tell that a question has got no answer that counts."""
+    return _notice(
+        "checklist.unanswered",
+        change,
+        f"{checkpoint}:{key}",
+        title=f"{change}: {one_line(checkpoint)} was not answered",
+        text=f"{_title(title)}: {sentence(why)}",
+        question=checkpoint,
+        answered=True,
+    )
+
+
 def implemented(*, change: str, title: str, key: str, outcome: str) -> Notice:
     """Tell users what was done."""
     return _notice(

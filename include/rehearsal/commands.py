@@ -7,7 +7,6 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 from include.deploy.strategy import STRATEGIES
 from include.errors import RequestError, StackError, did_you_mean
@@ -78,7 +77,7 @@ def run(options: argparse.Namespace) -> int:
         "rehearsal": True,
     }
     run_id = rehearsal.start(conf)
-    url = f"{settings.ui_url}/dags/release_train/runs/{quote(run_id)}"
+    url = settings.run_url("release_train", run_id)
     line.title(service, version, options.strategy, url)
     try:
         ended = rehearsal.follow(f"{service}-{version}", run_id)

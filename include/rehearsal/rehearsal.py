@@ -11,7 +11,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import quote
 
 from sqlalchemy import select
 from sqlalchemy.engine import Row
@@ -114,9 +113,7 @@ class Rehearsal:
             self._answered.add(key)
 
     def _url(self, run_id: str, task_id: str, map_index: int) -> str:
-        mapped = f"/mapped/{map_index}" if map_index >= 0 else ""
-        run = f"{self.settings.ui_url}/dags/release_train/runs/{quote(run_id)}"
-        return f"{run}/tasks/{task_id}{mapped}/required_actions"
+        return self.settings.task_url("release_train", run_id, task_id, map_index)
 
     def _newest(self) -> int:
         table = schema.record
@@ -159,7 +156,7 @@ class Rehearsal:
             message=self._last_word(row, run_id),
             planned=row is not None,
             run_id=run_id,
-            run_url=f"{self.settings.ui_url}/dags/release_train/runs/{quote(run_id)}",
+            run_url=self.settings.run_url("release_train", run_id),
             served_version=self._served(release.rpartition("-")[0]),
             seconds=round(seconds, 1),
             steps=tuple(

@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 from sqlalchemy import cast, select, update
 from sqlalchemy.dialects.postgresql import JSONB, insert
@@ -100,7 +99,7 @@ class Train:
     @property
     def run_url(self) -> str:
         """Return the page of this run in Airflow."""
-        return f"{self.settings.ui_url}/dags/release_train/runs/{quote(self.run_id)}"
+        return self.settings.run_url("release_train", self.run_id)
 
     def evidence(self, name: str) -> Path:
         """Return where a file of this attempt's evidence belongs."""
@@ -109,8 +108,7 @@ class Train:
 
     def task_url(self, task_id: str, map_index: int = -1) -> str:
         """Return the page on which a human task is answered."""
-        mapped = f"/mapped/{map_index}" if map_index >= 0 else ""
-        return f"{self.run_url}/tasks/{task_id}{mapped}/required_actions"
+        return self.settings.task_url("release_train", self.run_id, task_id, map_index)
 
     @contextmanager
     def unit(self) -> Iterator[Unit]:

@@ -66,6 +66,8 @@ def render(services: tuple[Proxied, ...], admin_port: int) -> str:
     a request that could not be delivered goes to the other slot. Answers of the service itself,
     5xx among them, are passed on and counted: retrying them would hide what a new version does.
     Nothing but GET and HEAD is ever sent twice once the service may have seen it.
+
+    One thread serves the admin port: of two, one could read weights while the other sets them.
     """
     parts = [_HEAD.format(host=HOST, admin=admin_port)]
     for one in services:

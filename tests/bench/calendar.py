@@ -6,9 +6,6 @@ imports and the reading of the file included.
 
 from __future__ import annotations
 
-import resource
-import subprocess
-import sys
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from time import process_time
@@ -17,6 +14,7 @@ from include.calendar import Blackout, ChangeCalendar, Span, load_calendar
 from include.output import print_progress
 from include.settings import ROOT
 from tests.bench.figures import Figure, median
+from tests.bench.processes import hims, processor_seconds
 
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
 TEN_YEARS = timedelta(days=3653)
@@ -47,7 +45,10 @@ def figures() -> list[Figure]:
         _figure("state with 2,000 freezes", lambda: frozen.state(late), most=2.0, times=200),
         Figure(
             name="./hims calendar next, the whole process",
-            ours=_command("calendar", "next", "--needs", "55m", "--json"),
+            ours=1000
+            * processor_seconds(
+                hims("calendar", "next", "--needs", "55m", "--json"), repeats=REPEATS
+            ),
             most=500.0,
             unit="ms",
         ),
@@ -80,16 +81,3 @@ def _figure(name: str, work: Callable[[], object], *, most: float, times: int = 
     if most > 10:
         return Figure(name=name, ours=median(taken), most=most, unit="ms")
     return Figure(name=name, ours=median(taken) * 1000, most=most * 1000, unit="µs")
-
-
-def _command(*arguments: str) -> float:
-    used = []
-    for _ in range(REPEATS):
-        before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        subprocess.run(
-            [sys.executable, "-m", "include.cli", *arguments],
-            cwd=ROOT, check=True, capture_output=True,
-        )  # fmt: skip
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        used.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
-    return median(used) * 1000

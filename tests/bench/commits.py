@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import random
-import resource
 import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
 from include.output import print_progress
-from include.settings import ROOT
-from tests.bench.figures import Figure, median
+from tests.bench.figures import Figure
+from tests.bench.processes import hims, processor_seconds
 
 COUNT = 5_000
 REPEATS = 3
@@ -23,16 +21,16 @@ def figures() -> list[Figure]:
         path = Path(directory)
         base = _history(path)
         print_progress("  judging commits")
-        check = [
-            sys.executable, "-m", "include.cli", "freeze", "check", "--repo", str(path),
-            "--base", base, "--head", "main", "--phase", "feature", "--json",
-        ]  # fmt: skip
+        check = hims(
+            "freeze", "check", "--repo", str(path), "--base", base, "--head", "main",
+            "--phase", "feature", "--json",
+        )  # fmt: skip
         told = ["git", "-C", str(path), "log", "--format=%H%x00%P%x00%B", f"{base}..main"]
         return [
             Figure(
                 name=f"freeze check of {COUNT:,} commits, the whole process",
-                ours=_used(check, 1),
-                peer=_used(told, 0),
+                ours=processor_seconds(check, repeats=REPEATS, status=1),
+                peer=processor_seconds(told, repeats=REPEATS),
                 most=5.0,
                 note="beside it: git telling the same messages",
             )
@@ -60,15 +58,3 @@ def _history(path: Path) -> str:
     )
     roots = ["git", "-C", str(path), "rev-list", "--max-parents=0", "main"]
     return subprocess.run(roots, check=True, capture_output=True, text=True).stdout.strip()
-
-
-def _used(command: list[str], status: int) -> float:
-    used = []
-    for _ in range(REPEATS):
-        before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, check=False)
-        if done.returncode != status:
-            raise RuntimeError(f"{command} ended with {done.returncode}: {done.stderr.decode()}")
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        used.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
-    return median(used)

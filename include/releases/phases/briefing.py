@@ -133,7 +133,7 @@ def respondents(
     """
     found: dict[str, list[str]] = {}
     for group in groups:
-        bearers = [person for person in people.people if group in board.groups(person, now)]
+        bearers = board.bearers(people, group, now)
         found[_title(board, bearers, group)] = [person.name for person in bearers]
     return found
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
-from urllib.parse import quote
 
 from airflow.providers.standard.operators.hitl import HITLOperator
 from airflow.sdk import BaseOperator
-from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
+from airflow.sdk.exceptions import AirflowSkipException
 
 from release_control.boarding import once_it_answers, person
 from release_control.changes import desk_of, handed
@@ -61,16 +60,13 @@ class ChecklistOperator(HITLOperator):
         super().execute(context)
 
     def _ask(self, context: Any) -> bool:
-        from include.changes import checklist, implementing
+        from include.changes import checklist, checkpoint
         from include.releases.notes import escape_markdown
 
         desk, ti = desk_of(context), context["ti"]
-        link = (
-            f"{desk.settings.ui_url}/dags/{ti.dag_id}/runs/{quote(ti.run_id)}/tasks/{ti.task_id}"
-            "/required_actions"
-        )
+        link = desk.settings.task_url(ti.dag_id, ti.run_id, ti.task_id)
         with deliver_after(desk.ledger):
-            asked = implementing.ask(desk, change_of(context), self.part, key=ti.run_id, link=link)
+            asked = checkpoint.ask(desk, change_of(context), self.part, key=ti.run_id, link=link)
         if asked is None:
             return False
         self.assigned_users = [{"id": f"group:{name}", "name": name} for name in asked.groups]
@@ -95,26 +91,35 @@ class ChecklistOperator(HITLOperator):
         return once_it_answers(lambda: self._answered(context, event))
 
     def _answered(self, context: Any, event: dict[str, Any]) -> dict[str, Any]:
-        from include.changes import implementing
+        from include.changes import checkpoint
 
-        if "error" in event:
-            raise AirflowFailException("nobody gave their word in time; nothing goes ahead")
-        by = person(event)
+        desk, change, run_id = desk_of(context), change_of(context), context["ti"].run_id
+        by = None if "error" in event else person(event)
         if by is None:
-            raise AirflowFailException("an answer by default counts for nothing")
+            with deliver_after(desk.ledger):
+                why = unanswered_because(event)
+                return handed(checkpoint.unanswered(desk, change, self.part, key=run_id, why=why))
         payload = super().execute_complete(context, answered(event))
-        desk = desk_of(context)
         with deliver_after(desk.ledger):
-            ruling = implementing.say(
+            ruling = checkpoint.say(
                 desk,
-                change_of(context),
+                change,
                 self.part,
                 go=payload["chosen_options"] == self.options[:1],
                 comment=payload["params_input"]["comment"],
                 by=by,
-                key=context["ti"].run_id,
+                key=run_id,
             )
         return handed(ruling)
+
+
+def unanswered_because(event: Mapping[str, Any]) -> str:
+    """Return why an event brings no person's answer."""
+    if "error" not in event:
+        return "the answer names nobody; an answer by default counts for nothing"
+    if event.get("error_type") == "timeout":
+        return "nobody answered in time"
+    return f"it could not be asked: {event['error']}"
 
 
 def change_of(context: Any) -> str:

@@ -32,7 +32,7 @@ class FreezeReleasePlanOperator(BaseOperator):
         ti, conf = context["ti"], dict(context["params"])
         settings, ledger = load_settings(), connections.ledger()
         actor, source = requester(context), source_of(context)
-        url = f"{settings.ui_url}/dags/{ti.dag_id}/runs/{ti.run_id}"
+        url = settings.run_url(ti.dag_id, ti.run_id)
         with deliver_after(ledger):
             try:
                 people = load_people(settings)

@@ -191,4 +191,4 @@ def _archive(settings: Settings, complain: Any) -> Archive | None:
 
 def _page(settings: Settings, context: Mapping[str, Any]) -> str:
     ti = context["ti"]
-    return f"{settings.ui_url}/dags/{ti.dag_id}/runs/{ti.run_id}"
+    return settings.run_url(ti.dag_id, ti.run_id)

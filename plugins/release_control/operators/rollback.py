@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
 
 from airflow.providers.standard.operators.hitl import HITLOperator
 from airflow.sdk import BaseOperator
@@ -197,7 +196,6 @@ class RestoreVoteOperator(HITLOperator):
             for each in load_people(train.settings).people
             if each.may("roll_back") and each.user != rollback.requested_by
         ]
-        page = f"{train.settings.ui_url}/dags/{ti.dag_id}/runs/{quote(ti.run_id)}"
         with deliver_after(train.ledger), train.unit() as unit:
             train.tell(
                 unit,
@@ -207,7 +205,7 @@ class RestoreVoteOperator(HITLOperator):
                     rollback=rollback.id,
                     lost=str(rollback.result("count_writes")["sentence"]),
                     people=people,
-                    link=f"{page}/tasks/{self.task_id}/mapped/{ti.map_index}/required_actions",
+                    link=train.settings.task_url(ti.dag_id, ti.run_id, self.task_id, ti.map_index),
                     key=self.title,
                 ),
             )

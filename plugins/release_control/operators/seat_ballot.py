@@ -98,10 +98,7 @@ class SeatBallotOperator(HITLOperator):
         # The first part of the time is the holder's; then the delegates are told that it runs out.
         self.response_timeout = left if escalated else left * board.escalate_after
         ti = context["ti"]
-        link = (
-            f"{desk.settings.ui_url}/dags/{ti.dag_id}/runs/{ti.run_id}/tasks/{ti.task_id}"
-            f"/mapped/{ti.map_index}/required_actions"
-        )
+        link = desk.settings.task_url(ti.dag_id, ti.run_id, ti.task_id, ti.map_index)
         with deliver_after(desk.ledger), desk.unit() as unit:
             queue(
                 unit,

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from include.changes import implementing
+from include.changes import checkpoint, implementing
 from include.changes.agenda import agenda
 from include.changes.change import Change
 from include.configuration.flags import flips_of
@@ -33,9 +33,9 @@ def approved(office: Office, **changed: Any) -> Change:
 
 def say(office: Office, change: Change, part: str, by: str = "olga", *, go: bool = True) -> Any:
     desk = office.desk("olga")
-    assert implementing.ask(desk, change.id, part, key="run-1", link="http://x/y") is not None
+    assert checkpoint.ask(desk, change.id, part, key="run-1", link="http://x/y") is not None
     person = Actor(user=by, name=by, auth="airflow-hitl")
-    return implementing.say(desk, change.id, part, go=go, comment="seen", by=person, key="run-1")
+    return checkpoint.say(desk, change.id, part, go=go, comment="seen", by=person, key="run-1")
 
 
 def begin(office: Office, change: Change) -> Any:
@@ -71,10 +71,46 @@ def test_who_can_answer_is_told_of_the_question_and_of_the_answer(office: Office
     assert implementing.start(office.desk(), change.id, "run-1").reason.startswith("checklist.")
 
 
+def test_a_go_to_what_was_edited_since_counts_for_nothing(office: Office) -> None:
+    change = approved(office)
+    desk = office.desk("olga")
+    assert checkpoint.ask(desk, change.id, "before", key="run-1") is not None
+    office.edit(change, implementation=FLAG)
+    person = Actor(user="olga", name="Olga", auth="airflow-hitl")
+    ruling = checkpoint.say(
+        desk, change.id, "before", go=True, comment="seen", by=person, key="run-1"
+    )
+    assert (ruling.ok, ruling.reason) == (False, "content_changed")
+    assert office.records("checklist.refused")[0]["reason"] == "content_changed"
+    assert office.rows(schema.checklist) == []
+
+
+def test_an_answer_to_what_nobody_asked_counts_for_nothing(office: Office) -> None:
+    change = approved(office)
+    person = Actor(user="olga", name="Olga", auth="airflow-hitl")
+    ruling = checkpoint.say(
+        office.desk("olga"), change.id, "before", go=True, comment="", by=person, key="run-1"
+    )
+    assert (ruling.ok, ruling.reason) == (False, "content_changed")
+
+
+def test_silence_is_no_go_and_people_are_told(office: Office) -> None:
+    change = approved(office)
+    desk = office.desk()
+    assert checkpoint.ask(desk, change.id, "before", key="run-1") is not None
+    why = "nobody answered in time"
+    ruling = checkpoint.unanswered(desk, change.id, "before", key="run-1", why=why)
+    assert (ruling.ok, ruling.reason) == (False, "unanswered")
+    assert office.records("checklist.unanswered")[0]["outcome"] == "failure"
+    said = [row for row in office.rows(schema.notice) if row.event == "checklist.unanswered"]
+    assert [row.title for row in said] == [f"{change.id}: go or no-go was not answered"]
+    assert not implementing.start(desk, change.id, "run-1").ok
+
+
 def test_nothing_open_is_no_question(office: Office) -> None:
     change = approved(office)
     assert say(office, change, "before").ok
-    assert implementing.ask(office.desk(), change.id, "before", key="run-2") is None
+    assert checkpoint.ask(office.desk(), change.id, "before", key="run-2") is None
     asked = [row for row in office.rows(schema.notice) if row.event == "checklist.asks"]
     assert len(asked) == 1
 

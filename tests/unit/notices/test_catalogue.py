@@ -7,6 +7,7 @@ import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -18,6 +19,7 @@ from include.notices import (
     alarm_texts,
     board_texts,
     calendar_texts,
+    change_texts,
     report_texts,
 )
 from include.notices.catalogue import EVENTS
@@ -71,6 +73,35 @@ def others() -> list[Notice]:
             service="hims-api", environment="production", expected="2.2.0", found="2.1.0"
         ),
         alarm_texts.run_failed(dag_id="d", run_id="r", task_id="t", reason="a defect"),
+        *of_a_change(),
+    ]  # fmt: skip
+
+
+def of_a_change() -> list[Notice]:
+    of: dict[str, Any] = {"change": "CHG-000001", "title": "Move the <cache>"}
+    due = NOW + timedelta(days=1)
+    asked: dict[str, Any] = {**of, "people": ["Ann", "Bo"], "until": due, "zone": ZONE}
+    at: dict[str, Any] = {**of, "checkpoint": "go or no-go", "key": "run-1"}
+    seat: dict[str, Any] = {**asked, "seat": "Security Officer", "key": "1", "link": None}
+    return [
+        change_texts.before_the_board(
+            **of, revision=1, type="normal", risk="low", seats=["QA lead"], closes=due, zone=ZONE
+        ),
+        change_texts.seat_asked(**seat),
+        change_texts.seat_asked(**seat, escalated=True),
+        change_texts.votes_void(**of, revision=2, voters=["Ann"], changed=["title"]),
+        change_texts.scheduled(
+            **of, revision=2, systems=["cache"], start=NOW, end=due, zone=ZONE
+        ),
+        change_texts.rejected(**of, revision=2),
+        change_texts.checklist_asks(
+            **asked, checkpoint="go or no-go", key="run-1", items=["Change team assembled"]
+        ),
+        change_texts.checklist_said(**at, go=False, by="Ann", comment="not yet"),
+        change_texts.checklist_unanswered(**at, why="nobody answered in time"),
+        change_texts.implemented(**of, key="run-1", outcome="it is in production"),
+        change_texts.refused(**of, key="run-1", reasons=["the slot was emptied"]),
+        change_texts.owed(**of, duty="reviewed", due=due, overdue=True, zone=ZONE),
     ]  # fmt: skip
 
 
@@ -81,15 +112,21 @@ def test_every_text_is_of_an_event_in_the_catalogue() -> None:
 
 
 def test_every_text_of_these_modules_is_shown_here() -> None:
-    modules: list[ModuleType] = [alarm_texts, board_texts, calendar_texts, report_texts]
+    modules: list[ModuleType] = [
+        alarm_texts,
+        board_texts,
+        calendar_texts,
+        change_texts,
+        report_texts,
+    ]
     functions = {
         name
         for module in modules
         for name, item in inspect.getmembers(module, inspect.isfunction)
         if item.__module__ == module.__name__ and not name.startswith("_")
     }
-    # One function tells of two events.
-    assert len({notice.event for notice in others()}) == len(functions) + 1
+    # Two functions tell of two events each.
+    assert len({notice.event for notice in others()}) == len(functions) + 2
     assert len({notice.dedupe_key for notice in others()}) == len(others())
 
 
