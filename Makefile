@@ -51,7 +51,8 @@ check: setup-dev ## linters, types, layers, and locks against their .in files
 bench: setup-dev ## measure against the floors (minutes; wants a quiet machine)
 	@$(IN) $(VENV) -m tests.bench $(ARGS)
 
-faults: setup-dev ## kill every part at every moment of a deploy, and look (hours; ARGS narrow it)
+faults: setup-dev ## kill every part at every moment of a deploy, and look (an hour; ARGS narrow it)
+	@$(IN) $(VENV) -m pytest -q -m faults tests/integration
 	@$(IN) $(VENV) -m tests.faults $(ARGS)
 
 lock: python ## write the locks anew from the .in files (ARGS=--upgrade: newest versions)

@@ -37,7 +37,6 @@ with DAG(
     dag_display_name="Release train",
     schedule=None,
     start_date=pendulum.datetime(2026, 1, 1, tz="UTC"),
-    catchup=False,
     max_active_runs=16,
     allowed_run_types=["manual"],
     is_paused_upon_creation=False,
@@ -46,6 +45,7 @@ with DAG(
     doc_md=__doc__,
     default_args={
         "owner": "release-control",
+        "weight_rule": "upstream",  # who is further goes first
         "retries": 5,
         "retry_delay": timedelta(seconds=5),
         "retry_exponential_backoff": 2.0,
@@ -128,8 +128,8 @@ with DAG(
             step("production.deploy_green"),
             step("production.smoke_test"),
             step("production.warm_up"),
-            step("production.switch_traffic"),
-            step("production.watch_release"),
+            step("production.switch_traffic", otherwise="rollback.go_back_at_once"),
+            step("production.watch_release", otherwise="rollback.go_back_at_once"),
         )
 
     @task_group(group_display_name="Close")

@@ -13,6 +13,7 @@ from datetime import timedelta
 import pendulum
 from airflow.sdk import DAG, Param
 
+from release_control.notifiers.run_failed import RunFailedNotifier
 from release_control.operators.report import MakeReportOperator, ReportWordsOperator
 from release_control.services import service_names
 from release_control.timetables.report_due import ReportDueTimetable
@@ -50,6 +51,7 @@ def report_dag(dag_id: str, title: str, kind: str, example: str) -> DAG:
             "retry_delay": timedelta(minutes=1),
             "retry_exponential_backoff": 2.0,
             "max_retry_delay": timedelta(minutes=30),
+            "on_failure_callback": RunFailedNotifier(),
         },
     )
 

@@ -4,8 +4,10 @@ Back to the version before, or to an earlier one, in the plan's six steps (secti
 reads back what it did and names its owner; each is done once, however often its task runs.
 
 A database is restored only where that was asked for, and only after two people other than the one
-who asked have agreed to the number of writes that it costs. Afterwards the service is locked until
-a second person unlocks it (`./hims unlock`).
+who asked have agreed to the number of writes that it costs. Where a release failed before anybody
+was led to it, and has migrated the database, a restore leads what serves back to its own schema.
+
+From the first step on the service is locked until a second person unlocks it (`./hims unlock`).
 """
 
 from __future__ import annotations

@@ -10,6 +10,7 @@ import re
 import stat
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -19,6 +20,8 @@ from include.errors import ConfigError, Problem, did_you_mean
 from include.yaml_text import MAX_PROBLEMS, Path_, YamlText
 
 MAX_BYTES = 1_000_000
+# What is read is read from the file each time; it is parsed again only where it has changed.
+_KEPT_BYTES = 100_000
 
 
 class Section(BaseModel):
@@ -63,7 +66,26 @@ def read_document(path: Path, *, name: str | None = None) -> Document:
     tags, or is larger or deeper than any file of ours has reason to be.
     """
     file = name or str(path)
-    return parse_document(read_bytes(path, file), file)
+    raw = read_bytes(path, file)
+    if len(raw) > _KEPT_BYTES:
+        return parse_document(raw, file)
+    known = _known_document(raw, file)
+    return Document(file, _copy(known.data), known.lines)
+
+
+# The same few files of the configuration are asked for again and again within one piece of work.
+@lru_cache(maxsize=64)
+def _known_document(raw: bytes, file: str) -> Document:
+    return parse_document(raw, file)
+
+
+def _copy(value: Any) -> Any:
+    """Return plain data that its reader may change."""
+    if isinstance(value, dict):
+        return {key: _copy(held) for key, held in value.items()}
+    if isinstance(value, list):
+        return [_copy(held) for held in value]
+    return value
 
 
 def read_bytes(path: Path, file: str) -> bytes:
@@ -129,7 +151,9 @@ def validate_document(
             _explain(document, model, list(item["loc"]), item) for item in found[:MAX_PROBLEMS]
         ]
         if len(found) > MAX_PROBLEMS:
-            more = f"{len(found) - MAX_PROBLEMS:,} more things are wrong in it"
+            count = len(found) - MAX_PROBLEMS
+            more = f"{count:,} more things are" if count > 1 else "one more thing is"
+            more += " wrong in it"
             problems.append(_file_problem(document.file, more))
         raise ConfigError(problems) from error
 
@@ -158,7 +182,7 @@ def _explain(document: Document, model: type[BaseModel], loc: list[Any], item: A
     if item["type"] == "missing":
         missing = str(loc[-1])
         return document.problem(path, f'"{missing}" is required')
-    if item["type"] in {"literal_error", "union_tag_invalid"}:
+    if item["type"] in {"literal_error", "enum", "union_tag_invalid"}:
         said = item["ctx"].get("expected") or item["ctx"].get("expected_tags") or ""
         known = re.findall(r"'([^']*)'", str(said))
         given = str(item["ctx"].get("tag") or item.get("input"))

@@ -8,16 +8,22 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from pydantic import Field, field_validator
 
 from include.documents import Section, load_section
 from include.errors import ConfigError, Problem, RequestError, did_you_mean
-from include.services.environment import Environment
-from include.services.service import Service
+from include.fields import Duration
+
+if TYPE_CHECKING:
+    # A command that asks for the calendar alone shall not pay for these models.
+    from include.services.environment import Environment
+    from include.services.service import Service
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -46,6 +52,16 @@ class Backups(Section):
     encrypt: bool = False
 
 
+class Reports(Section):
+    """How reports count: `observed_for` is how long after its end a change, and after its switch a
+    deployment, is still charged with an incident that it caused.
+    """
+
+    observed_for: Duration = Field(
+        default=timedelta(hours=72), gt=timedelta(0), le=timedelta(days=90)
+    )
+
+
 class Global(Section):
     """config/global.yaml: what holds for every environment and service."""
 
@@ -56,6 +72,7 @@ class Global(Section):
         default=None, pattern=r"^s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[^\s]*)?$"
     )
     backups: Backups = Backups()
+    reports: Reports = Reports()
     ports: Ports
 
     @field_validator("ui_url")
@@ -109,6 +126,8 @@ class Settings:
                 f'service "{name[:80]}" is not configured{did_you_mean(name[:80], self.services)}; '
                 f"a service is a file under {self.label('services')}/"
             )
+        from include.services.service import Service
+
         relative = f"services/{name}.yaml"
         found = load_section(self.directory / relative, Service, name=self.label(relative))
         if found.name != name:
@@ -120,6 +139,21 @@ class Settings:
             raise ConfigError([problem])
         return found
 
+    @cached_property
+    def environments(self) -> tuple[str, ...]:
+        """Return the names of all places that a service runs in or has values for, sorted."""
+        values = (self.directory / "values" / "environments").glob("*.yaml")
+        places = (name for one in self.services for name in self.service(one).environments)
+        return tuple(sorted({"production", *(path.stem for path in values), *places}))
+
+    def checked_environment(self, name: str) -> str:
+        """Return `name` if a service may run there; else RequestError with the names there are."""
+        if name not in self.environments:
+            near = did_you_mean(name[:60], self.environments)
+            known = "" if near.startswith("; known") else f" Known: {', '.join(self.environments)}"
+            raise RequestError(f'there is no environment "{name[:60]}"{near}{known}')
+        return name
+
     def environment(self, name: str) -> Environment:
         """Return one file of config/environments/ (production, staging, rehearsal …)."""
         known = sorted(path.stem for path in (self.directory / "environments").glob("*.yaml"))
@@ -127,6 +161,8 @@ class Settings:
             raise RequestError(
                 f'environment "{name[:80]}" is not configured{did_you_mean(name[:80], known)}'
             )
+        from include.services.environment import Environment
+
         relative = f"environments/{name}.yaml"
         return load_section(self.directory / relative, Environment, name=self.label(relative))
 

@@ -21,10 +21,11 @@ class ReleaseControlPlugin(AirflowPlugin):
 
     @property
     def listeners(self) -> list[Any]:  # type: ignore[override]
-        """Return what hears which states were set by hand; light, since workers load it, too."""
-        from release_control.listeners import manual_states
+        """Return what hears which states were set by hand, and when a task ends: light, since
+        workers load them, too."""
+        from release_control.listeners import manual_states, task_ends
 
-        return [manual_states]
+        return [manual_states, task_ends]
 
     @property
     def timetables(self) -> list[Any]:  # type: ignore[override]

@@ -25,7 +25,7 @@ _STACKS = {
         "test_ui",
         "test_way_back",
     ),
-    "stack": ("test_stack", "test_answered_gates"),
+    "stack": ("test_answered_gates", "test_stack"),
 }
 _ON_STACKS = {
     f"tests/e2e/{name}.py": (place, stack)

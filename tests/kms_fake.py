@@ -16,10 +16,11 @@ from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-import boto3
 from botocore.config import Config
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from tests.aws import session
 
 _ARN = "arn:aws:kms:eu-central-1:111122223333:key/"
 Answer = tuple[int, dict[str, Any]]
@@ -58,7 +59,7 @@ class FakeKms:
 
     def client(self) -> Any:
         """Return boto3's client, which asks once."""
-        return boto3.client(
+        return session().client(
             "kms",
             region_name="eu-central-1",
             endpoint_url=self.url,

@@ -85,10 +85,11 @@ def open_audit(
     if (known := _opened(ledger, source.run_id)) is not None:
         return known
     title, auditor = _text(conf, "title"), _text(conf, "auditor")
-    since, until = parse_instant(_text(conf, "since")), parse_instant(_text(conf, "until"))
+    since, until = _instant(conf, "since"), _instant(conf, "until")
     if until <= since:
         raise RequestError("until: must be after since")
     title = screen(settings, "change", title, where="title")
+    auditor = screen(settings, "change", auditor, where="auditor")
     with ledger.write(actor, source, now) as unit:
         audit = Audit(
             id=f"AUD-{next_number(unit, 'audit'):06d}",
@@ -241,3 +242,11 @@ def _text(conf: Mapping[str, Any], key: str) -> str:
     if not isinstance(value, str) or not value.strip():
         raise RequestError(f"{key}: is required, as text")
     return " ".join(value.split())[:200]
+
+
+def _instant(conf: Mapping[str, Any], key: str) -> datetime:
+    try:
+        return parse_instant(_text(conf, key))
+    except RequestError as error:
+        said = str(error)
+        raise RequestError(said if said.startswith(f"{key}: ") else f"{key}: {said}") from error

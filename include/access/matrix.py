@@ -50,6 +50,9 @@ def _row(person: Person, board: Board) -> Row:
     for checkpoint, groups in board.checkpoints.items():
         if _answers(person, board, groups, seats):
             held.setdefault("decide", []).append(f"checkpoint {checkpoint}")
+    for item, groups in board.checklist.items():
+        if _answers(person, board, groups, seats):
+            held.setdefault("decide", []).append(f"checklist {item}")
     return Row(person=person, seats=tuple(seats), held=held)
 
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
+from typing import Annotated
 from zoneinfo import ZoneInfo
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from include.approvals.rule import Rule
 from include.calendar.wall_time import zone_of
+from include.changes.items import TITLES
 from include.documents import Document, Section, read_document, validate_document
 from include.errors import ConfigError, Problem, RequestError, did_you_mean
 from include.fields import Duration
@@ -19,6 +21,14 @@ from include.settings import Settings
 
 # The checkpoints of a release train that one person answers.
 CHECKPOINTS = ("uat", "go_no_go")
+# The types of change that people vote on; a standard one was voted on with its model.
+VOTED_ON = ("normal", "major", "emergency", "retroactive")
+
+
+def _some(value: timedelta) -> timedelta:
+    if value <= timedelta(0):
+        raise ValueError("must be more than nothing: nobody could answer in time")
+    return value
 
 
 class _Delegate(Section):
@@ -40,17 +50,20 @@ class _Rule(Section):
     votes: int = Field(ge=1)
     approvals: int = Field(default=0, ge=0)
     chair: bool = True
-    answer_in: Duration | None = None
+    answer_in: Annotated[Duration, AfterValidator(_some)] | None = None
 
 
 class _File(Section):
     timezone: str
     shell_requester: str | None = None
-    votes_last: Duration = timedelta(days=14)
+    votes_last: Annotated[Duration, AfterValidator(_some)] = timedelta(days=14)
     escalate_after: float = Field(default=0.5, gt=0, lt=1)
     seats: dict[str, _Seat] = Field(min_length=1)
     rules: dict[str, _Rule]
     checkpoints: dict[str, tuple[str, ...]]
+    checklist: dict[str, Annotated[tuple[str, ...], Field(min_length=1)]] = Field(
+        default_factory=dict
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,12 +89,17 @@ class Seat:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Board:
-    """The board and its rules; `zone` is where a delegate's days begin and end."""
+    """The board and its rules; `zone` is where a delegate's days begin and end.
+
+    `checklist` names whose word counts on items of a change's checklists, where that is not the
+    go/no-go's business.
+    """
 
     zone: ZoneInfo
     seats: dict[str, Seat]
     rules: dict[str, Rule]
     checkpoints: dict[str, tuple[str, ...]]
+    checklist: dict[str, tuple[str, ...]] = field(default_factory=dict)
     shell_requester: str | None = None
     votes_last: timedelta = timedelta(days=14)
     escalate_after: float = 0.5
@@ -105,6 +123,10 @@ class Board:
         the seats held or stood in for on this day (a role alone does not give a seat)."""
         roles = {role for role in person.roles if role not in self.seats}
         return frozenset(roles | set(self.seats_of(person.user, self.day(now))))
+
+    def speakers(self, item: str) -> tuple[str, ...]:
+        """Return the roles and seats whose word counts on an item of a change's checklists."""
+        return self.checklist.get(item, self.checkpoints["go_no_go"])
 
     def bearers(self, people: People, group: str, now: datetime) -> list[Person]:
         """Return who answers for a role or a seat at `now`."""
@@ -145,6 +167,7 @@ def board_as_written(settings: Settings, people: People) -> Board:
     problems = [
         *_unknown_people(document, file, people),
         *_unknown_seats(document, file),
+        *_unknown_rules(document, file),
         *_unanswerable_checkpoints(document, file, people),
     ]
     try:
@@ -182,6 +205,7 @@ def board_as_written(settings: Settings, people: People) -> Board:
             for name, rule in file.rules.items()
         },
         checkpoints=file.checkpoints,
+        checklist=file.checklist,
         shell_requester=file.shell_requester,
         votes_last=file.votes_last,
         escalate_after=file.escalate_after,
@@ -214,6 +238,19 @@ def _unknown_seats(document: Document, file: _File) -> Iterable[Problem]:
                     yield document.problem(("rules", name, part, index), message)
 
 
+def _unknown_rules(document: Document, file: _File) -> Iterable[Problem]:
+    """Find types of change that nobody could decide on, and rules that nothing goes by."""
+    for name in file.rules:
+        if name not in VOTED_ON:
+            message = (
+                f'"{name}" is no type of change that is voted on{did_you_mean(name, VOTED_ON)}'
+            )
+            yield document.problem(("rules", name), message)
+    for name in VOTED_ON:
+        if name not in file.rules:
+            yield document.problem(("rules", name), "is required: who decides on such a change")
+
+
 def _undecidable_rules(document: Document, file: _File, chair: str) -> Iterable[Problem]:
     """Find rules by which no vote could ever end with a yes."""
     for name, rule in file.rules.items():
@@ -240,8 +277,13 @@ def _unanswerable_checkpoints(document: Document, file: _File, people: People) -
         if not file.checkpoints.get(name):
             message = "is required: the roles of which any one answers it"
             yield document.problem(("checkpoints", name), message)
-    for name, roles in file.checkpoints.items():
-        for index, role in enumerate(roles):
-            if role not in known:
-                message = f'nobody is "{role}"{did_you_mean(role, known)}'
-                yield document.problem(("checkpoints", name, index), message)
+    for part in ("checkpoints", "checklist"):
+        for name, roles in getattr(file, part).items():
+            for index, role in enumerate(roles):
+                if role not in known:
+                    message = f'nobody is "{role}"{did_you_mean(role, known)}'
+                    yield document.problem((part, name, index), message)
+    for name in file.checklist:
+        if name not in TITLES:
+            message = f'"{name}" is on no checklist{did_you_mean(name, TITLES)}'
+            yield document.problem(("checklist", name), message)

@@ -3,7 +3,8 @@
 all mandatory seats approve · at least `votes` seats have voted · at least `approvals` approve ·
 the chair's seat has voted, where the rule asks for it
 a rejection by a mandatory seat ends it, and so do rejections that leave too few who could approve;
-abstaining counts for presence only
+abstaining counts for presence only; what another seat has against it stops nothing by itself, and
+is told with its reason wherever the decision is
 """
 
 from __future__ import annotations
@@ -111,8 +112,18 @@ def tally(rule: Rule, votes: Iterable[Vote], content_hash: str) -> Tally:
         verdict="go",
         reason="approved",
         message=f"{approvals} of {len(valid)} votes approve"
-        + (", all mandatory seats among them" if rule.mandatory else ""),
+        + (", all mandatory seats among them" if rule.mandatory else "")
+        + _dissent(valid.values()),
     )
+
+
+def _dissent(votes: Iterable[Vote]) -> str:
+    said = [
+        f"{_words(vote.seat)} ({vote.voter}){f': {vote.comment}' if vote.comment else ''}"
+        for vote in votes
+        if vote.choice == "reject"
+    ]
+    return f"; against it: {'; '.join(said)}" if said else ""
 
 
 def _words(seat: str) -> str:

@@ -15,6 +15,7 @@ from include.ledger.connection import open_ledger
 from include.output import print_json, print_line
 from include.people import load_people
 from include.people.sign_in import sign_in
+from include.privacy import screen
 from include.settings import load_settings
 
 
@@ -30,8 +31,9 @@ def run(options: argparse.Namespace) -> int:
     settings = load_settings()
     roles = load_audit_policy(settings).rules.acknowledged_by
     person, actor = sign_in(settings, load_people(settings), options.user)
+    reason = screen(settings, "comment", options.reason, where="--reason")
     with open_ledger(settings).write(actor, Source(kind="cli"), datetime.now(UTC)) as unit:
-        outcome = acknowledge(unit, person, options.reason, roles=roles)
+        outcome = acknowledge(unit, person, reason, roles=roles)
     if options.json:
         print_json({"ok": outcome.ok, "reason": outcome.reason, "message": outcome.message})
     else:

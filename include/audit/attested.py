@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from operator import attrgetter
 
 from include.audit.keys import Keyring
@@ -38,18 +39,27 @@ Report = Callable[[str, int, int | None, str], None]
 
 def attested(
     sources: dict[str, Iterable[str]],
+    origin: str,
     known: Keyring,
     report: Report,
     *,
     limits: dict[str, int],
 ) -> Iterator[Attested]:
-    """Yield heads by their size, each once; what is damaged, unsigned or differs is reported.
+    """Yield heads of the ledger `origin` by their size, each once; what is damaged, unsigned,
+    another ledger's or differs is reported.
 
     `limits` is how far each anchor went before the database was looked at: what was anchored later
     may be newer than what is verified.
     """
+
+    # Places keep the same text, and come to it one right after the other: it is read once.
+    @lru_cache(maxsize=2 * len(sources))
+    def read(text: str) -> tuple[Head, PublicKey | None]:
+        head = read_head(text)
+        return head, known.signer(head.note, head.checkpoint.time)
+
     streams = [
-        _believed(place, texts, known, report, limits.get(place))
+        _believed(place, texts, origin, read, report, limits.get(place))
         for place, texts in sources.items()
     ]
     group: list[_Kept] = []
@@ -63,18 +73,22 @@ def attested(
 
 
 def _believed(
-    place: str, texts: Iterable[str], known: Keyring, report: Report, limit: int | None
+    place: str,
+    texts: Iterable[str],
+    origin: str,
+    read: Callable[[str], tuple[Head, PublicKey | None]],
+    report: Report,
+    limit: int | None,
 ) -> Iterator[_Kept]:
     end = 0
     for number, text in enumerate(texts, start=1):
         try:
-            head = read_head(text)
+            head, key = read(text.rstrip("\n"))
         except RequestError as error:
             report("head_damaged", end, None, f"{place}: head {number}: {error}")
             continue
         if limit is not None and head.size > limit:
             return
-        key = known.signer(head.note, head.checkpoint.time)
         first = head.entry.seqs[0] if head.entry.seqs else None
         if key is None:
             report(
@@ -82,6 +96,15 @@ def _believed(
                 head.entry.start,
                 first,
                 f"{place}: the head of {head.size} records is signed by no key that counted then",
+            )
+            continue
+        if head.checkpoint.origin != origin:
+            report(
+                "head_foreign",
+                head.entry.start,
+                first,
+                f"{place}: the head of {head.size} records is one of {head.checkpoint.origin}, not "
+                f"of {origin}: another ledger was put in this one's place",
             )
             continue
         if head.size <= end:

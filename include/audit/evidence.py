@@ -6,9 +6,12 @@ do not: they hold patients' data, and their digest and proof are in the records.
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from io import BufferedReader
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -52,7 +55,7 @@ def gather(records: Sequence[PackRecord], root: Path) -> list[Piece]:
     newest = {uri: sha256 for _, uri, sha256 in named}
     pieces, packed = [], set[str]()
     for seq, uri, sha256 in named:
-        piece = _piece(seq, uri, sha256, newest[uri], root.resolve())
+        piece = _piece(seq, uri, sha256, newest[uri], root)
         if piece.file is not None and piece.file in packed:
             # The same file for another record: once is enough.
             piece = Piece(**{**_plain(piece), "content": b""})
@@ -76,7 +79,6 @@ def named_evidence(seq: int, content: Mapping[str, Any]) -> Iterator[tuple[int, 
 
 def evidence_below(named: Iterable[tuple[int, str, str]], root: Path) -> list[tuple[int, str, str]]:
     """Return those pieces of evidence that are files below `root`."""
-    root = root.resolve()
     return [item for item in named if _inside(item[1], root) is not None]
 
 
@@ -85,7 +87,6 @@ def changed_evidence(
 ) -> Iterator[tuple[str, int, str]]:
     """Yield status (`missing` or `differs`), seq and sentence for every file below `root` that is
     no longer what its record names; `named` is in the order of records."""
-    root = root.resolve()
     newest = {uri: sha256 for _, uri, sha256 in named}
     actual: dict[str, str] = {}
     for seq, uri, sha256 in named:
@@ -94,14 +95,19 @@ def changed_evidence(
             continue
         if uri not in actual:
             try:
-                with path.open("rb") as stream:
+                with _read(path, root) as stream:
                     actual[uri] = "sha256:" + hashlib.file_digest(stream, "sha256").hexdigest()
             except OSError as error:
-                actual[uri] = f"cannot be read: {error.strerror}"
+                actual[uri] = _why(error)
         if not actual[uri].startswith("sha256:"):
             yield "missing", seq, _missing(path, seq, actual[uri])
         elif actual[uri] not in (sha256, newest[uri]):
             yield "differs", seq, _differs(path, seq)
+
+
+def _why(error: OSError) -> str:
+    said = error.strerror or str(error)
+    return said if error.errno == errno.ELOOP else f"cannot be read: {said}"
 
 
 def _missing(path: Path, seq: int, why: str) -> str:
@@ -113,14 +119,24 @@ def _differs(path: Path, seq: int) -> str:
 
 
 def _inside(uri: str, root: Path) -> Path | None:
-    """Return the file that a URI names if it lies below `root`, which is resolved."""
+    """Return the file that a URI names if that is below `root`, by name or by where it leads."""
     try:
         parts = urlsplit(uri)
-        path = Path(unquote(parts.path))
-        inside = parts.scheme == "file" and path.resolve().is_relative_to(root)
+        path = Path(os.path.normpath(unquote(parts.path)))
+        whole = root.resolve()
+        below = any(path.is_relative_to(one) for one in (root.absolute(), whole))
+        below = below or path.resolve().is_relative_to(whole)
     except (OSError, ValueError):
         return None
-    return path if inside else None
+    return path if parts.scheme == "file" and below else None
+
+
+def _read(path: Path, root: Path) -> BufferedReader:
+    """Open a file of evidence; OSError where a link leads out of `root`: what is read there is
+    nobody's evidence."""
+    if not path.resolve().is_relative_to(root.resolve()):
+        raise OSError(errno.ELOOP, "is a link that leads out of the evidence")
+    return path.open("rb")
 
 
 def _piece(seq: int, uri: str, sha256: str, newest: str, root: Path) -> Piece:
@@ -133,11 +149,13 @@ def _piece(seq: int, uri: str, sha256: str, newest: str, root: Path) -> Piece:
     if path is None:
         return said("by_digest", "kept where it is: only its digest is packed")
     try:
-        if path.stat().st_size > LARGEST:
-            return said("by_digest", f"larger than {LARGEST >> 20} MiB: only its digest is packed")
-        content = path.read_bytes()
+        with _read(path, root) as stream:
+            if os.fstat(stream.fileno()).st_size > LARGEST:
+                only = f"larger than {LARGEST >> 20} MiB: only its digest is packed"
+                return said("by_digest", only)
+            content = stream.read()
     except OSError as error:
-        return said("missing", _missing(path, seq, f"cannot be read: {error.strerror}"))
+        return said("missing", _missing(path, seq, _why(error)))
     actual = "sha256:" + hashlib.sha256(content).hexdigest()
     if actual == sha256:
         name = "".join(char if char.isalnum() or char in "._-" else "_" for char in path.name)

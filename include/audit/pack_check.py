@@ -12,8 +12,8 @@ from include.instants import format_instant
 from include.ledger.note import read_note
 
 
-def check_pack(path: Path, known: Keyring) -> dict[str, Any]:
-    """Return the outcome as `audit verify PACK --json` prints it.
+def check_pack(path: Path, origin: str, known: Keyring) -> dict[str, Any]:
+    """Return the outcome as `audit verify PACK --json` prints it; `origin` names the ledger.
 
     A pack that is damaged, forged or hostile is an outcome; RequestError is raised where there is
     no file.
@@ -24,9 +24,12 @@ def check_pack(path: Path, known: Keyring) -> dict[str, Any]:
     def over(note: str) -> str | None:
         """Return what speaks against a head whose signature holds: keys that did not count."""
         try:
-            at = read_note(note)[0].time
+            head = read_note(note)[0]
         except RequestError as error:
             return str(error)
+        at = head.time
+        if head.origin != origin:
+            return f"the head is one of {head.origin}, not of {origin}: a pack of another ledger"
         if known.signer(note, at) is not None:
             return None
         return f"the head of {format_instant(at)} is signed by keys that did not count then"

@@ -37,6 +37,7 @@ def run(options: argparse.Namespace) -> int:
         raise RequestError("name a release or a change, or give --from and --to")
     if options.id is None and (options.since is None or options.until is None):
         raise RequestError("--from and --to go together")
+    about = options.id if options.id is not None else _span(options)
     if options.output.exists() and not options.output.is_file():
         # The pack is moved to its place as a whole: a device would be replaced by it.
         raise RequestError(f"{options.output}: is not a plain file; name the file to be written")
@@ -44,12 +45,12 @@ def run(options: argparse.Namespace) -> int:
     now = datetime.now(UTC)
     ledger = open_ledger(settings)
     desk = open_desk(settings, now, sign=True)
-    pack, chosen = build(ledger, settings, desk, options, now)
+    pack, chosen = build(ledger, settings, desk, about, now)
     try:
         write_bytes(options.output, pack.content, mode=0o640)
     except OSError as error:
         raise RequestError(f"{options.output}: cannot be written: {error.strerror}") from error
-    checked = check_pack(options.output, desk.known)
+    checked = check_pack(options.output, desk.policy.rules.origin, desk.known)
     _record(ledger, chosen, pack, now)
     document = {
         "ok": checked["ok"],
@@ -76,19 +77,32 @@ def run(options: argparse.Namespace) -> int:
     return 0 if checked["ok"] else 1
 
 
+def _span(options: argparse.Namespace) -> tuple[datetime, datetime]:
+    instants = []
+    for name, given in (("--from", options.since), ("--to", options.until)):
+        try:
+            instants.append(parse_instant(given))
+        except RequestError as error:
+            raise RequestError(f"{name}: {error}") from error
+    return instants[0], instants[1]
+
+
 def build(
-    ledger: Ledger, settings: Settings, desk: Desk, options: argparse.Namespace, now: datetime
+    ledger: Ledger,
+    settings: Settings,
+    desk: Desk,
+    about: str | tuple[datetime, datetime],
+    now: datetime,
 ) -> tuple[Pack, Selection]:
-    """Return the pack; what no head covers yet is sealed first."""
+    """Return the pack about a release, a change or a stretch; what no head covers yet is sealed
+    first."""
     ledger.sequence_new()
     for sealed in (False, True):
         with ledger.read() as connection:
             chosen = (
-                select_subject(connection, options.id)
-                if options.id is not None
-                else select_period(
-                    connection, parse_instant(options.since), parse_instant(options.until)
-                )
+                select_subject(connection, about)
+                if isinstance(about, str)
+                else select_period(connection, *about)
             )
             head = covering_head(connection, desk.known, chosen.records[-1].position)
             if head is not None:

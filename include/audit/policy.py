@@ -8,10 +8,11 @@ from pathlib import Path
 
 from pydantic import Field, field_validator, model_validator
 
-from include.documents import Section, load_section
-from include.errors import RequestError
+from include.documents import Section, read_document, validate_document
+from include.errors import ConfigError, RequestError, did_you_mean
 from include.fields import Duration, Instant
 from include.ledger.note import parse_public_key
+from include.people import load_people
 from include.settings import Settings
 
 
@@ -92,7 +93,9 @@ class AuditPolicy(Section):
     keys: tuple[PublishedKey, ...] = ()
     anchors: Places
     clock_tolerance: Duration
+    sealed_within: Duration
     acknowledged_by: tuple[str, ...] = Field(min_length=1)
+    pruned_by: tuple[str, ...] = Field(min_length=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,10 +108,18 @@ class LocatedPolicy:
 
 
 def load_audit_policy(settings: Settings) -> LocatedPolicy:
-    """Return config/audit.yaml; ConfigError names what is wrong in it."""
-    rules = load_section(
-        settings.config_file("audit.yaml"), AuditPolicy, name=settings.label("audit.yaml")
-    )
+    """Return config/audit.yaml; ConfigError names what is wrong, as a role of nobody."""
+    document = read_document(settings.config_file("audit.yaml"), name=settings.label("audit.yaml"))
+    rules = validate_document(document, AuditPolicy)
+    known = {role for person in load_people(settings).people for role in person.roles}
+    problems = [
+        document.problem((key, index), f'nobody is "{role}"{did_you_mean(role, known)}')
+        for key in ("acknowledged_by", "pruned_by")
+        for index, role in enumerate(getattr(rules, key))
+        if role not in known
+    ]
+    if problems:
+        raise ConfigError(problems)
     git = rules.anchors.git
     return LocatedPolicy(
         rules=rules,

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import islice
 
 from include.audit.anchors.anchor import Anchor
 from include.audit.keys import Keyring
 from include.errors import LedgerError, RequestError
+from include.instants import format_instant
 from include.ledger import Ledger
 from include.ledger.entry import Head, read_head
 from include.ledger.heads import append_head, head_texts, newest_head
@@ -17,6 +18,8 @@ from include.ledger.note import Checkpoint, Signer, sign_checkpoint
 
 # So many heads are in memory at once where an anchor has to catch up.
 _TOGETHER = 500
+# The clocks of two who seal differ by no more.
+_SLACK = timedelta(minutes=5)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +71,12 @@ class Sealer:
                     f"anchor {anchored}: the database was put back. Nothing is sealed until that "
                     "is understood; see `./hims audit verify`"
                 )
+            if before is not None and before.checkpoint.time > now + _SLACK:
+                raise LedgerError(
+                    f"the newest head was signed at {format_instant(before.checkpoint.time)}, and "
+                    f"the clock of this machine says {format_instant(now)}: set it right; nothing "
+                    "is sealed until then"
+                )
             made = append_head(connection, self.origin, now, believe=self._believe, sign=self._sign)
         return made is not None
 
@@ -86,6 +95,12 @@ class Sealer:
             raise LedgerError(
                 f"the newest head in the database ({head.size} records) is signed by no key that "
                 "counted then; see `keys` in config/audit.yaml and `./hims audit verify`"
+            )
+        if head.checkpoint.origin != self.origin:
+            raise LedgerError(
+                f"the newest head in the database is a head of {head.checkpoint.origin}, not of "
+                f"{self.origin} (`origin` in config/audit.yaml): another ledger is in this one's "
+                "place; see `./hims audit verify`"
             )
 
     def _sign(self, checkpoint: Checkpoint) -> str:

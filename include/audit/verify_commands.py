@@ -39,7 +39,7 @@ def run(options: argparse.Namespace) -> int:
 
         if options.head is not None:
             raise RequestError("--head goes with the ledger, not with a pack")
-        outcome = check_pack(options.pack, desk.known)
+        outcome = check_pack(options.pack, desk.policy.rules.origin, desk.known)
         if options.json:
             print_json(outcome)
         else:
@@ -51,12 +51,14 @@ def run(options: argparse.Namespace) -> int:
     ledger = open_ledger(settings)
     found = verify_ledger(
         ledger,
+        desk.policy.rules.origin,
         desk.known,
         desk.anchors(),
         now,
         tolerance=desk.policy.rules.clock_tolerance,
         evidence=settings.state_dir / "evidence",
         against=against,
+        sealed_within=desk.policy.rules.sealed_within,
     )
     _record(ledger, found, now)
     if options.json:
@@ -76,6 +78,10 @@ def _head(path: Path, desk: Desk) -> Checkpoint:
         raise RequestError(
             f"{path}: is signed by no key that counted on {checkpoint.time:%Y-%m-%d}; "
             "add its public key to config/audit.yaml"
+        )
+    if checkpoint.origin != desk.policy.rules.origin:
+        raise RequestError(
+            f"{path}: is a head of {checkpoint.origin[:80]}, not of {desk.policy.rules.origin}"
         )
     return checkpoint
 

@@ -371,7 +371,7 @@ class Check:
         if ok:
             message = (
                 f"{self.records} records and {len(self.pack['files'])} files fit the head of "
-                f"{self.size} records, signed by {self.key}"
+                f"{self.size} records of {self.pack['origin']}, signed by {self.key}"
             )
         else:
             count = len(self.findings)
@@ -424,6 +424,8 @@ class Check:
             self.find("head_unsigned", "the head is signed by no key that we know", file="head.txt")
         elif self.also is not None and (why := self.also(note)):
             self.find("head_refused", why, file="head.txt")
+        if text.split("\n")[0] != self.pack["origin"]:
+            self.find("head_foreign", "the head is one of another ledger", file="head.txt")
 
     def _records(self) -> None:
         before = -1

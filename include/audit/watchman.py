@@ -20,7 +20,7 @@ from include.ledger.alarm import (
     acknowledged_findings,
     standing_alarm,
 )
-from include.notices import ledger_texts
+from include.notices import alarm_texts
 from include.notices.outbox import queue
 from include.people import Person
 
@@ -41,7 +41,7 @@ def record_verification(
         elif findings:
             outcome, reason = Outcome.FAILURE, "known_findings"
         elif found.problems:
-            outcome, reason = Outcome.UNKNOWN, "anchor_unavailable"
+            outcome, reason = Outcome.UNKNOWN, "not_all_seen"
         else:
             outcome, reason = Outcome.SUCCESS, "verified"
         unit.append(
@@ -60,7 +60,9 @@ def record_verification(
             },
         )
         if alarming:
-            queue(unit, ledger_texts.alarm(finding=describe(found), key="|".join(findings[:5])))
+            queue(
+                unit, alarm_texts.ledger_alarm(finding=describe(found), key="|".join(findings[:5]))
+            )
     return alarming
 
 

@@ -73,17 +73,31 @@ def take_backup(
     Raises BackupError when the database or the disk fails, when another process is at it, and when
     something else lies at `path`; nothing is ever overwritten.
     """
-    database = Database.at(url)
+    return dump_database(Database.at(url), path, tools, now, jobs=jobs)
+
+
+def dump_database(
+    database: Database, path: Path, tools: PostgresTools, now: datetime, *, jobs: int = 1
+) -> Backup:
+    """Do what `take_backup` does, with a database in place of its URL."""
     path = path.absolute()
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with _alone(path):
-            found = _found(path, database)
+            found = _found(path, database.name)
             return found or _take(database, path, tools, now, jobs)
     except OSError as error:
         raise BackupError(f"{error.filename or path}: {error.strerror}; no backup was taken") from (
             error
         )
+
+
+def find_backup(path: Path, database: str) -> Backup | None:
+    """Return the complete backup of `database` at `path`, its digest checked; None without one.
+
+    Raises BackupError when something else lies there, or when it has changed.
+    """
+    return _found(path.absolute(), database)
 
 
 def load_backup(path: Path) -> Backup:
@@ -235,7 +249,7 @@ def _dump(
     return f"sha256:{hashed.hexdigest()}", size
 
 
-def _found(path: Path, database: Database) -> Backup | None:
+def _found(path: Path, database: str) -> Backup | None:
     if not path.exists():
         # Figures alone are those of a run that was killed before its file was in place.
         _figures(path).unlink(missing_ok=True)
@@ -243,10 +257,9 @@ def _found(path: Path, database: Database) -> Backup | None:
     if not _figures(path).exists():
         raise BackupError(f"{path}: is there already and is no backup of ours; move it away")
     backup = load_backup(path)
-    if backup.database != database.name:
+    if backup.database != database:
         raise BackupError(
-            f"{path}: holds a backup of {backup.database}, not of {database.name}; "
-            "name another file"
+            f"{path}: holds a backup of {backup.database}, not of {database}; name another file"
         )
     if size_of(path) != backup.size or digest_of(path) != backup.digest:
         raise BackupError(

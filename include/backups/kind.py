@@ -142,25 +142,15 @@ def delete(work: Work, identifier: str, path: str) -> None:
     delete_backup(Path(path))
 
 
-def why_not_put_back(placement: Placement) -> str | None:
-    """Say why a rollback can't restore the database of `placement`, and what people do instead.
+def dump_of(work: Work, stored: Mapping[str, Any], path: Path) -> Backup:
+    """Return a backup as a dump that can be put back; that of a snapshot is made at `path`, once.
 
-    None for dumps.
+    Raises BackupError when the snapshot can't be restored, or is not what it has to be.
     """
-    if placement.rds is None:
-        return None
-    return by_hand(str(placement.database), f"the proven DB snapshot of {placement.rds.instance}")
-
-
-def by_hand(database: str, snapshot: str) -> str:
-    """Say what people do to go back to a DB snapshot, which never goes over a running instance."""
-    return (
-        f"{database} is backed up by DB snapshots, which RDS restores to a new instance "
-        "only, so this can't be done from here. Two people decide; the database's owner restores "
-        f"{snapshot} (the release's evidence names it), and leads there: the Connection "
-        f"{database}_db, the service's own database address, and rds.instance in its "
-        "YAML. What was written since stays in the old instance: keep that"
-    )
+    if not is_snapshot(stored):
+        return read_dump(stored)
+    keeper, snapshot = _snapshot(work, stored)
+    return keeper.dump(snapshot, path, backup_tools(work.settings, work.vendor))
 
 
 def is_snapshot(stored: Mapping[str, Any]) -> bool:

@@ -108,19 +108,25 @@ class PostgresTools:
     def restore(
         self, backup: Path, arguments: Sequence[str], database: Database | None = None
     ) -> Ran:
-        """Run pg_restore on a backup; an encrypted one is decrypted into its input, never onto a
-        disk. Raises BackupError where it can't be decrypted."""
-        if not is_sealed(backup):
-            return self.run("pg_restore", [*arguments, str(backup)], database)
-        with self.running(
-            "pg_restore", arguments, database, given=unsealed(backup, self.key)
-        ) as program:
+        """Run pg_restore on a backup to its end; see `restoring`."""
+        with self.restoring(backup, arguments, database) as program:
             output = program.output.read()
         return Ran(
             status=program.status,
             output=output.decode("utf-8", "replace"),
             complaint=program.complaint,
         )
+
+    @contextmanager
+    def restoring(
+        self, backup: Path, arguments: Sequence[str], database: Database | None = None
+    ) -> Iterator[Running]:
+        """Run pg_restore on a backup; an encrypted one is decrypted into its input, never onto a
+        disk. Raises BackupError where it can't be decrypted."""
+        given = unsealed(backup, self.key) if is_sealed(backup) else None
+        named = [] if given is not None else [str(backup)]
+        with self.running("pg_restore", [*arguments, *named], database, given=given) as program:
+            yield program
 
     @contextmanager
     def running(
@@ -186,6 +192,7 @@ def _feeding(process: subprocess.Popen[bytes], given: Iterator[bytes] | None) ->
             with into:
                 for piece in given:
                     into.write(piece)
+                    into.flush()
         except BrokenPipeError:
             # The program has read enough, or given up; it says which.
             return

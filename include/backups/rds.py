@@ -1,4 +1,5 @@
-"""Backups as DB snapshots of Amazon RDS, proven in a scratch instance. The client is handed in.
+"""Backups as snapshots of Amazon RDS and Aurora, proven in a scratch instance. The client is handed
+in; of a cluster it is spoken as of an instance (`aurora.py`).
 
 A snapshot is of one instant between its request and its end, which RDS does not tell. The source is
 therefore counted before and after: each table of the restored copy has to lie between the two, and
@@ -23,8 +24,11 @@ from typing import Any
 
 import psycopg
 
+from include.backups.aurora import Aurora
+from include.backups.backup import Backup, dump_database, find_backup
 from include.backups.contents import Contents, read_contents
 from include.backups.database import Database
+from include.backups.postgres import PostgresTools
 from include.backups.proof import Finding, Proof, compare
 from include.durable import write_json
 from include.errors import BackupError
@@ -74,7 +78,7 @@ class Snapshot:
 
 
 class RdsSnapshots:
-    """Snapshots of one RDS instance.
+    """Snapshots of one RDS instance, or of one Aurora cluster.
 
     `source` is the database on it, `home` the folder of what was counted. With `encrypt` only an
     encrypted instance is backed up. `reach` leads to a restored instance's address.
@@ -92,7 +96,7 @@ class RdsSnapshots:
         reach: Callable[[str, int], Database] | None = None,
         pause: Callable[[float], None] = time.sleep,
     ) -> None:
-        self._rds = client
+        self._rds = Aurora(client) if where.cluster else client
         self._where = where
         self._source = source
         self._home = home
@@ -123,7 +127,7 @@ class RdsSnapshots:
         return Snapshot(
             arn=str(found["DBSnapshotArn"]),
             identifier=identifier,
-            instance=self._where.instance,
+            instance=self._where.name,
             database=self._source.name,
             engine_version=str(found["EngineVersion"]),
             encrypted=bool(found["Encrypted"]),
@@ -156,6 +160,24 @@ class RdsSnapshots:
             counts=finding.counts,
         )
 
+    def dump(self, snapshot: Snapshot, path: Path, tools: PostgresTools) -> Backup:
+        """Restore the snapshot into a scratch instance and dump it from there to `path`, once.
+
+        RDS restores to new instances only; a dump goes over the one that is there. Raises
+        BackupError when the copy is not what the snapshot has to hold.
+        """
+        if (present := find_backup(path, snapshot.database)) is not None:
+            return present
+        wrong = self._examine(snapshot)
+        if wrong is None:
+            with self.scratch_copy(snapshot) as scratch:
+                with scratch.connect() as inside:
+                    found = _compare(snapshot, read_contents(inside))
+                if found.reason == "proven":
+                    return dump_database(scratch, path, tools, snapshot.taken_at)
+                wrong = found
+        raise BackupError(f"the snapshot can't be put back: {wrong.message}")
+
     @contextmanager
     def scratch_copy(self, snapshot: Snapshot) -> Iterator[Database]:
         """Restore into a scratch instance that nobody reaches from outside; delete it in the end.
@@ -175,22 +197,22 @@ class RdsSnapshots:
             self._drop(name, snapshot.arn)
 
     def _request(self, identifier: str, now: datetime) -> None:
-        source = self._described_instance(self._where.instance)
+        source = self._described_instance(self._where.name)
         if source is None:
             raise BackupError(
-                f"there is no RDS instance {self._where.instance} for the credentials of "
+                f"there is no {self._where.shown} for the credentials of "
                 "aws_default; see rds in the service's YAML. No backup was taken"
             )
         if self._encrypt and not source.get("StorageEncrypted"):
             raise BackupError(
-                f"the RDS instance {self._where.instance} is not encrypted, so its snapshots "
+                f"the {self._where.shown} is not encrypted, so its snapshots "
                 "would not be either; backups.encrypt in config/global.yaml asks for it. "
                 "No backup was taken"
             )
         contents = self._count()
         figures = {
             "database": self._source.name,
-            "instance": self._where.instance,
+            "instance": self._where.name,
             "counts": dict(contents.counts),
             "constraints": contents.constraints,
             "taken_at": format_instant(now),
@@ -202,7 +224,7 @@ class RdsSnapshots:
         write_json(path, figures)
         self._call(
             self._rds.create_db_snapshot,
-            DBInstanceIdentifier=self._where.instance,
+            DBInstanceIdentifier=self._where.name,
             DBSnapshotIdentifier=identifier,
             Tags=_tags({OWNER: "backup", FIGURES: digest}),
             accept="DBSnapshotAlreadyExists",
@@ -237,11 +259,11 @@ class RdsSnapshots:
 
     def _examine(self, snapshot: Snapshot) -> Finding | None:
         """Find what is wrong with the snapshot as RDS describes it."""
-        if snapshot.database != self._source.name or snapshot.instance != self._where.instance:
+        if snapshot.database != self._source.name or snapshot.instance != self._where.name:
             return Finding(
                 "wrong_database",
                 f"{snapshot.identifier} is of {snapshot.database} on {snapshot.instance}, not of "
-                f"{self._source.name} on {self._where.instance}.",
+                f"{self._source.name} on {self._where.name}.",
             )
         found = self._described_snapshot(snapshot.identifier)
         if found is None:
@@ -266,10 +288,10 @@ class RdsSnapshots:
                 f"the snapshot {found['DBSnapshotIdentifier']} bears the name of a backup and was "
                 "not made by Release Control; rename it. Nothing was changed"
             )
-        if found["DBInstanceIdentifier"] != self._where.instance:
+        if found["DBInstanceIdentifier"] != self._where.name:
             raise BackupError(
                 f"the snapshot {found['DBSnapshotIdentifier']} is of "
-                f"{found['DBInstanceIdentifier']}, not of {self._where.instance}"
+                f"{found['DBInstanceIdentifier']}, not of {self._where.name}"
             )
 
     def _restore(self, snapshot: Snapshot, name: str) -> None:
@@ -286,10 +308,10 @@ class RdsSnapshots:
                 Tags=_tags({UNTIL: until}),
             )
             return
-        source = self._described_instance(self._where.instance)
+        source = self._described_instance(self._where.name)
         if source is None:
             raise BackupError(
-                f"there is no RDS instance {self._where.instance} any more, and its network is "
+                f"there is no {self._where.shown} any more, and its network is "
                 "where a scratch instance goes; nothing was restored"
             )
         subnets = source.get("DBSubnetGroup", {}).get("DBSubnetGroupName")
@@ -400,6 +422,7 @@ def delete_snapshot(client: Any, arn: str, home: Path) -> None:
     Raises BackupError, with nothing deleted, for one that does not bear our tag.
     """
     identifier = arn.rpartition(":")[2]
+    client = Aurora(client) if ":cluster-snapshot:" in arn else client
     answer = _ask(
         client.describe_db_snapshots, DBSnapshotIdentifier=identifier, accept="DBSnapshotNotFound"
     )
@@ -442,6 +465,8 @@ def _ask(
         # Not botocore's own classes: the domain does not know the SDK.
         response = getattr(error, "response", None)
         code = str(response.get("Error", {}).get("Code", "")) if response else ""
+        # DBClusterSnapshotNotFoundFault is to a cluster what DBSnapshotNotFound is to an instance.
+        code = code.replace("DBClusterSnapshot", "DBSnapshot").replace("DBCluster", "DBInstance")
         if accept and code.startswith(accept):
             return None
         raise BackupError(f"AWS: {str(error)[:300]}") from error

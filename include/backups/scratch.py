@@ -70,9 +70,14 @@ def drop_leftovers(connection: psycopg.Connection) -> list[str]:
 
 
 def _drop(connection: psycopg.Connection, name: str) -> None:
-    # Forced: a restore whose parent was killed may still be writing into it.
-    drop = sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name))
-    connection.execute(drop)
+    # A restore whose parent was killed may still be writing into it. Not by force: that is refused
+    # while autovacuum is in there, which a plain drop sends away.
+    connection.execute(
+        "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity "
+        "WHERE datname = %s AND usename = current_user",
+        [name],
+    )
+    connection.execute(sql.SQL("DROP DATABASE IF EXISTS {}").format(sql.Identifier(name)))
 
 
 def _as_in(connection: psycopg.Connection, like: str) -> sql.Composable:

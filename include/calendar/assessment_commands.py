@@ -11,6 +11,7 @@ from typing import Any
 from include.calendar.calendar import ChangeCalendar
 from include.calendar.command_line import (
     Work,
+    add_incident,
     add_instant,
     add_question,
     add_release,
@@ -19,7 +20,7 @@ from include.calendar.command_line import (
     now,
     time_range,
 )
-from include.calendar.wall_time import Span, local_text
+from include.calendar.wall_time import Span, local_span_text, local_text
 from include.errors import RequestError
 from include.output import print_json, print_line
 
@@ -54,7 +55,7 @@ def _add_work(parser: argparse.ArgumentParser) -> None:
                         "in extensions and exceptions")  # fmt: skip
     parser.add_argument("--rollback", metavar="D", type=duration,
                         help="how long the way back takes")  # fmt: skip
-    parser.add_argument("--incident", metavar="ID", help="the incident that makes it an emergency")
+    add_incident(parser, "the incident that makes it an emergency")
     parser.add_argument("--person", metavar="P", action="append", default=[], dest="people",
                         help="who implements it; repeat for several")  # fmt: skip
     parser.add_argument("--commit-type", metavar="T", action="append", dest="commit_types",
@@ -130,7 +131,8 @@ def _work(calendar: ChangeCalendar, options: argparse.Namespace) -> Work:
     if is_change_file(options.id):
         from include.calendar.change_file import read_work
 
-        return read_work(Path(options.id), calendar, needs=getattr(options, "needs", None))
+        needs = getattr(options, "needs", None)
+        return read_work(Path(options.id), calendar, needs=needs, now=now(options))
     return Work(id=options.id, title="", start=None, needs=timedelta(minutes=1))
 
 
@@ -202,6 +204,7 @@ def _year(calendar: ChangeCalendar, options: argparse.Namespace) -> int:
             "from": year.span.start,
             "to": year.span.end,
             "trains": [_train_json(train) for train in year.trains],
+            "neighbours": [_train_json(train) for train in year.neighbours],
             "frozen": {
                 "days": days,
                 "feature_freeze": len(year.feature_frozen),
@@ -220,6 +223,10 @@ def _year(calendar: ChangeCalendar, options: argparse.Namespace) -> int:
         print_line(f"  code freeze    {both(calendar, train.dates.code_freeze)}")
         for item in train.dates.collisions:
             print_line(f"  meets {item.message}")
+    for train in year.neighbours:
+        if train.dates is not None:
+            when = local_span_text(train.dates.span, calendar.zone)
+            print_line(f"{train.name}, of another year, runs in this one, too: {when}")
     print_line(
         f"features are frozen on {len(year.feature_frozen)} of {days} days, "
         f"code on {len(year.code_frozen)}"

@@ -15,6 +15,7 @@ from include.calendar.wall_time import Span
 from include.calendar.window import ALL_SYSTEMS, WallHours
 
 PRODUCTION = "production"
+EVERYWHERE = "*"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,14 +49,14 @@ class Blackout:
     span: Span | None = None
     hours: WallHours | None = None
     systems: frozenset[str] = frozenset({ALL_SYSTEMS})
-    environments: frozenset[str] = frozenset({"*"})
+    environments: frozenset[str] = frozenset({EVERYWHERE})
     hard: bool = True
     exceptions: tuple[BlackoutException, ...] = ()
     kind: str = "blackout"
 
     def concerns(self, system: str, environment: str) -> bool:
         """Whether it stops changes to `system` there; `*` is asked for the whole of production."""
-        here = "*" in self.environments or environment in self.environments
+        here = EVERYWHERE in self.environments or environment in self.environments
         return here and (ALL_SYSTEMS in self.systems or system in self.systems)
 
     def spans(self, start: datetime, end: datetime) -> Iterator[Span]:

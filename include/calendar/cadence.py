@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
-from itertools import combinations, pairwise
+from itertools import combinations, count
 
 from include.calendar.calendar import ChangeCalendar
 from include.calendar.train_dates import TrainDates, dates_for, lead_before
@@ -33,10 +33,14 @@ class PlannedTrain:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReleaseYear:
-    """Twelve months of trains. Days are local dates of the calendar's zone within `span`."""
+    """Twelve months of trains. Days are local dates of the calendar's zone within `span`.
+
+    `neighbours` are trains of months before and after that freeze days of these, too.
+    """
 
     span: Span
     trains: tuple[PlannedTrain, ...]
+    neighbours: tuple[PlannedTrain, ...]
     feature_frozen: tuple[date, ...]
     code_frozen: tuple[date, ...]
     holidays: tuple[tuple[date, str], ...]
@@ -62,20 +66,30 @@ def lay_year(
     """
     steps = _steps(cadence)
     begin = first.replace(day=1)
-    months = [month_after(begin, index) for index in range(13)]
-    whole = Span(_midnight(calendar, months[0]), _midnight(calendar, months[-1]))
-    trains = []
-    for month, after in pairwise(months):
-        due = [kind for kind, step in steps.items() if (month.month - 1) % step == 0]
-        if due:
-            kind = max(due, key=lambda item: steps[item])
-            time_of = Span(_midnight(calendar, month), _midnight(calendar, after))
-            dates = _dates(calendar, time_of, feature_lead, code_lead, needs, systems)
-            trains.append(PlannedTrain(release_type=kind, month=month, dates=dates))
-    running = [(train, train.dates) for train in trains if train.dates is not None]
+    whole = Span(_midnight(calendar, begin), _midnight(calendar, month_after(begin, 12)))
+
+    def train(month: date) -> PlannedTrain | None:
+        kind = _due(steps, month)
+        if kind is None:
+            return None
+        time_of = Span(_midnight(calendar, month), _midnight(calendar, month_after(month, 1)))
+        dates = _dates(calendar, time_of, feature_lead, code_lead, needs, systems)
+        return PlannedTrain(release_type=kind, month=month, dates=dates)
+
+    def in_whole(span: Span) -> bool:
+        return span.start < whole.end and whole.start < span.end
+
+    own = [found for index in range(12) if (found := train(month_after(begin, index)))]
+    around = [
+        found
+        for month in _months_around(calendar, begin, feature_lead)
+        if (found := train(month)) and found.dates and in_whole(found.dates.span)
+    ]
+    running = [(item, item.dates) for item in (*own, *around) if item.dates is not None]
     return ReleaseYear(
         span=whole,
-        trains=tuple(trains),
+        trains=tuple(own),
+        neighbours=tuple(around),
         feature_frozen=_days(calendar, whole, [dates.span for _, dates in running]),
         code_frozen=_days(
             calendar, whole, [Span(dates.code_freeze, dates.slot.end) for _, dates in running]
@@ -85,16 +99,39 @@ def lay_year(
                 {
                     (day, name)
                     for _, dates in running
-                    for day, name, _ in calendar.holidays.on(*dates.span)
+                    for day, name, span in calendar.holidays.on(*dates.span)
+                    if in_whole(span)
                 }
             )
         ),
         overlaps=tuple(
             (one.name, other.name)
-            for (one, ours), (other, theirs) in combinations(running, 2)
+            for (one, ours), (other, theirs) in combinations(
+                sorted(running, key=lambda item: item[0].month), 2
+            )
             if ours.span.start < theirs.span.end and theirs.span.start < ours.span.end
+            if one in own or other in own
         ),
     )
+
+
+def _months_around(
+    calendar: ChangeCalendar, begin: date, feature_lead: timedelta
+) -> Iterator[date]:
+    """Yield the months whose trains may run in the twelve from `begin`, and that are none of them.
+
+    Before: two, since the opening of a window may last for more than a month. After: as far as the
+    feature freeze reaches back.
+    """
+    yield from (month for back in (2, 1) if (month := month_after(begin, -back)).year >= 1800)
+    end = _midnight(calendar, month_after(begin, 12))
+    for ahead in count(12):
+        month = month_after(begin, ahead)
+        if month.year > 2200:
+            return
+        if lead_before(_midnight(calendar, month), feature_lead, calendar.zone) >= end:
+            return
+        yield month
 
 
 def train_of_month(
@@ -109,15 +146,15 @@ def train_of_month(
     """Return the release type that `lay_year` gives the month of `month`, with the time from its
     feature freeze to the end of its slot; None where none is due, or no slot holds the work."""
     steps = _steps(cadence)
-    due = [kind for kind, step in steps.items() if (month.month - 1) % step == 0]
-    if not due:
+    kind = _due(steps, month)
+    if kind is None:
         return None
     start = _midnight(calendar, month.replace(day=1))
     opening = calendar.next(needs=needs, not_before=start, systems=systems)
     if opening is None or opening.start >= _midnight(calendar, month_after(month, 1)):
         return None
     freeze = lead_before(opening.start, feature_lead, calendar.zone)
-    return max(due, key=lambda item: steps[item]), Span(freeze, opening.end)
+    return kind, Span(freeze, opening.end)
 
 
 def _dates(
@@ -152,6 +189,12 @@ def _steps(cadence: Mapping[str, str]) -> dict[str, int]:
             hint = did_you_mean(word, {*MONTHS, *_UNPLANNED})
             raise RequestError(f'cadence of {kind}: "{word}" is unknown{hint}')
     return steps
+
+
+def _due(steps: Mapping[str, int], month: date) -> str | None:
+    """Return the rarest type that is due in `month`."""
+    due = [kind for kind, step in steps.items() if (month.month - 1) % step == 0]
+    return max(due, key=lambda item: steps[item], default=None)
 
 
 def _days(calendar: ChangeCalendar, whole: Span, spans: list[Span]) -> tuple[date, ...]:

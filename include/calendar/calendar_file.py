@@ -10,7 +10,7 @@ from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from include.calendar.blackout import Blackout, BlackoutException
+from include.calendar.blackout import EVERYWHERE, PRODUCTION, Blackout, BlackoutException
 from include.calendar.calendar import ChangeCalendar
 from include.calendar.holiday import HolidayPolicy, Holidays, check_place
 from include.calendar.overlaps import first_running_into_next, overlaps
@@ -71,6 +71,7 @@ class _Reader:
             self.section.holidays or HolidaySection(policy=HolidayPolicy.IGNORE)
         )
         self.check_names(windows)
+        self.check_environments(blackouts)
         self.check_overlaps(windows)
         if self.problems:
             raise ConfigError(self.problems)
@@ -322,6 +323,22 @@ class _Reader:
                 if owner != window.name:
                     path = ("windows", window.name, "aliases")
                     self.complain(path, f'"{word}" already names the window {owner}')
+
+    def check_environments(self, blackouts: list[Blackout]) -> None:
+        """Refuse a blackout of an environment in which nothing runs: it would stop nothing."""
+        for blackout in blackouts:
+            if blackout.environments <= {EVERYWHERE, PRODUCTION}:
+                continue
+            from include.settings import load_settings
+
+            settings = load_settings()
+            written = self.section.blackouts[blackout.name].environments
+            for index, name in enumerate(written):
+                try:
+                    if name != EVERYWHERE:
+                        settings.checked_environment(name)
+                except RequestError as error:
+                    self.complain(("blackouts", blackout.name, "environments", index), str(error))
 
     def check_overlaps(self, windows: list[Window]) -> None:
         """Refuse windows that open one system twice at one time: whose cutoff would hold?"""

@@ -61,12 +61,19 @@ class _ChangeFile(_Part):
     incident: Word | None = None
 
 
-def read_work(path: Path, calendar: ChangeCalendar, *, needs: timedelta | None = None) -> Work:
+def read_work(
+    path: Path,
+    calendar: ChangeCalendar,
+    *,
+    needs: timedelta | None = None,
+    now: datetime | None = None,
+) -> Work:
     """Return the work that the change file at `path` asks for, named after the file.
 
     It starts where the work first fits into its window within the planned time, else where the
-    planned time begins; a file without a plan leaves the start open. `needs` outranks the file's
-    `duration`. Raises ConfigError with file, line and key of all that is wrong.
+    planned time begins; a file without a plan leaves the start open. While the planned time lasts
+    it does not start before `now`. `needs` outranks the file's `duration`. Raises ConfigError with
+    file, line and key of all that is wrong.
     """
     document = read_document(path)
     change = validate_document(document, _ChangeFile)
@@ -97,6 +104,8 @@ def read_work(path: Path, calendar: ChangeCalendar, *, needs: timedelta | None =
         message = "lies before planned_start"
         raise ConfigError([document.problem(("schedule", "planned_end"), message)])
     systems = tuple(dict.fromkeys(change.impact_assessment.affected_systems))
+    if now is not None and begins is not None and begins < now and (ends is None or now < ends):
+        begins = now
     start = begins
     if begins is not None:
         opening = calendar.next(

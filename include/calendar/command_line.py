@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from include.calendar.answers import Reason
-from include.calendar.blackout import PRODUCTION
+from include.calendar.blackout import EVERYWHERE, PRODUCTION
 from include.calendar.calendar import ChangeCalendar
 from include.calendar.calendar_file import load_calendar
 from include.calendar.sections import checked_name
@@ -75,8 +75,7 @@ def add_question(
     parser.add_argument("--system", metavar="S", action="append", default=[], dest="systems",
                         type=named,
                         help="a system that must be open; repeat for several")  # fmt: skip
-    parser.add_argument("--environment", metavar="E", default=PRODUCTION, type=named,
-                        help="%(default)s")  # fmt: skip
+    add_environment(parser, default=PRODUCTION, help="%(default)s")
     add_instant(parser, "--at", at)
     parser.set_defaults(answer=answer, known=Known())
     return parser
@@ -90,6 +89,29 @@ def add_release(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("version", metavar="X.Y.Z")
     parser.add_argument("--type", required=True, choices=[str(item) for item in ReleaseType])
     add_instant(parser, "--target", "an instant inside the slot to aim for")
+
+
+def add_environment(
+    parser: argparse.ArgumentParser, *, everywhere: bool = False, **rest: Any
+) -> None:
+    """Add an option that takes an environment that services run in, or `*` with `everywhere`."""
+
+    def known(text: str) -> str:
+        from include.settings import load_settings
+
+        if text == PRODUCTION or (everywhere and text == EVERYWHERE):
+            return text
+        try:
+            return load_settings().checked_environment(text)
+        except RequestError as error:
+            raise argparse.ArgumentTypeError(str(error)) from error
+
+    parser.add_argument("--environment", metavar="E", type=known, **rest)
+
+
+def add_incident(parser: argparse.ArgumentParser, text: str) -> None:
+    """Add an option that makes the question an emergency's."""
+    parser.add_argument("--incident", metavar="ID", type=_incident, help=text)
 
 
 def add_instant(parser: argparse.ArgumentParser, flag: str, text: str, **rest: Any) -> None:
@@ -106,7 +128,7 @@ def instant(text: str) -> datetime:
 
 
 def named(text: str) -> str:
-    """Return the name of a system or an environment, with errors as argparse wants them.
+    """Return the name of a system, with errors as argparse wants them.
 
     What no calendar could name would meet no blackout either, and seem open.
     """
@@ -114,6 +136,14 @@ def named(text: str) -> str:
         return checked_name(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(f"{error}; repeat the option for several") from error
+
+
+def _incident(text: str) -> str:
+    # A script's empty variable is no incident, and without one nothing opens at any time.
+    if not text.strip():
+        message = "an emergency needs its incident; write its ID, like INC-000001"
+        raise argparse.ArgumentTypeError(message)
+    return text
 
 
 def duration(text: str) -> timedelta:

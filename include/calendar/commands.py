@@ -16,6 +16,7 @@ from include.calendar.answers import Opening, WindowSlot
 from include.calendar.assessment_commands import add_questions
 from include.calendar.calendar import ChangeCalendar
 from include.calendar.command_line import (
+    add_incident,
     add_instant,
     add_question,
     both,
@@ -26,7 +27,8 @@ from include.calendar.command_line import (
     time_range,
     utc_text,
 )
-from include.calendar.wall_time import local_text
+from include.calendar.wall_time import local_span_text, local_text
+from include.calendar.window import WindowKind
 from include.errors import RequestError
 from include.instants import format_duration
 from include.output import print_json, print_line
@@ -43,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         questions, "state", "is production open, why, and until when", _state,
         at="the instant asked about (default: now)",
     )  # fmt: skip
-    state.add_argument("--incident", metavar="ID", help="ask as an emergency for this incident")
+    add_incident(state, "ask as an emergency for this incident")
     listing = add_question(questions, "list", "every slot, open or blocked, and why", _list)
     add_instant(listing, "--from", "first instant (default: now)", dest="start")
     add_instant(listing, "--to", "end, exclusive (default: eight weeks on)", dest="end")
@@ -115,7 +117,8 @@ def _list(calendar: ChangeCalendar, options: argparse.Namespace) -> int:
         print_line(f"{slot.state:8}{slot.window}: {slot.local} ({utc_text(slot.start, slot.end)})")
         if slot.state == "cut":
             for part in slot.open:
-                print_line(f"  open {utc_text(part.start, part.end)}")
+                local = local_span_text(part, slot.zone)
+                print_line(f"  open {local} ({utc_text(part.start, part.end)})")
         print_reasons(slot.reasons)
     if not slots:
         print_line(f"no slot between {both(calendar, start)} and {both(calendar, end)}")
@@ -145,13 +148,20 @@ def _next(calendar: ChangeCalendar, options: argparse.Namespace) -> int:
     if options.json:
         print_json(None if opening is None else _opening_json(opening))
     elif opening is None:
-        print_line(
-            f"no opening in which {format_duration(options.needs)} fits, within twelve years"
-        )
+        print_line(_nothing(calendar, options))
     else:
         print_line(f"{opening.window}: {opening.local} ({utc_text(opening.start, opening.end)})")
         print_line(f"  latest start {both(calendar, opening.latest_start)}")
     return 0 if opening is not None else 1
+
+
+def _nothing(calendar: ChangeCalendar, options: argparse.Namespace) -> str:
+    kind = None if options.window is None else calendar.window(options.window).kind
+    if kind is WindowKind.EXTENDED:
+        return f"{options.window} has no hours of its own: an approval grants it to one change"
+    if kind is WindowKind.EMERGENCY:
+        return f"{options.window} has no hours of its own: `state` answers for --incident ID"
+    return f"no opening in which {format_duration(options.needs)} fits, within twelve years"
 
 
 def _ics(calendar: ChangeCalendar, options: argparse.Namespace) -> int:

@@ -37,7 +37,7 @@ from datetime import date, datetime, time, timedelta
 from typing import Annotated, Any, TypeVar
 from zoneinfo import ZoneInfo
 
-from pydantic import BeforeValidator, Field, PlainValidator, field_validator
+from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, field_validator
 
 from include.calendar.holiday import HolidayPolicy
 from include.calendar.wall_time import zone_of
@@ -112,6 +112,13 @@ def checked_name(value: Any) -> str:
     raise ValueError(f'{value!r} is not a name; write letters, digits and - _ . or "*" for all')
 
 
+def _said(value: str) -> str:
+    if not value.strip():
+        message = "is blank; say it in words"
+        raise ValueError(message)
+    return value
+
+
 def _empty(value: Any) -> Any:
     return {} if value is None else value
 
@@ -121,7 +128,7 @@ ClockTime = Annotated[time, PlainValidator(_time)]
 Day = Annotated[date, PlainValidator(_date)]
 Moment = Annotated[datetime | time, PlainValidator(_moment)]
 Name = Annotated[str, PlainValidator(checked_name)]
-Words = Annotated[str, Field(min_length=1, max_length=500)]
+Words = Annotated[str, Field(min_length=1, max_length=500), AfterValidator(_said)]
 
 
 class WindowSection(Section):

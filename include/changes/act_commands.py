@@ -1,4 +1,4 @@
-"""`./hims change cancel|hold|attest|review ID`: what people do with a change."""
+"""`./hims change cancel|hold|again|lead-back|attest|review ID`: what people do with a change."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import argparse
 from include.changes.identity import add_user, open_desk
 from include.output import print_json, print_line
 
+# What needs the password, since it is somebody's word.
+_WORDS = ("again", "lead-back", "attest", "review")
 _OUTCOMES = ("successful", "successful_with_issues", "rolled_back", "failed")
 
 
@@ -18,8 +20,13 @@ def add_action(name: str, parser: argparse.ArgumentParser) -> None:
         add_user(parser)
     elif name == "hold":
         parser.add_argument("--reason", help="why nothing may happen")
-        parser.add_argument("--resume", action="store_true", help="let it go on")
+        parser.add_argument(
+            "--resume", action="store_true", help="let it go on: needs the password"
+        )
         add_user(parser)
+    elif name in ("again", "lead-back"):
+        parser.add_argument("--comment", default="", help="why")
+        add_user(parser, required=True)
     elif name == "attest":
         parser.add_argument("item", metavar="ITEM", help="an item of a checklist, like alerts")
         parser.add_argument("--not-done", action="store_true", help="say that it is not done")
@@ -33,10 +40,13 @@ def add_action(name: str, parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Return 0 when it is done, 1 when it is refused."""
+    from include.changes import standstill
     from include.changes.view import view
     from include.errors import RequestError
 
-    desk, _ = open_desk(options, sign_in=options.action in ("attest", "review"))
+    # What stops a change needs no proof; what lets one go on does.
+    proven = options.action in _WORDS or getattr(options, "resume", False)
+    desk, _ = open_desk(options, sign_in=proven)
     match options.action:
         case "cancel":
             ruling = desk.cancel(options.id, options.reason)
@@ -44,6 +54,10 @@ def run(options: argparse.Namespace) -> int:
             if bool(options.reason) == options.resume:
                 raise RequestError("give either --reason TEXT or --resume")
             ruling = desk.hold(options.id, options.reason)
+        case "again":
+            ruling = standstill.begin_again(desk, options.id, options.comment)
+        case "lead-back":
+            ruling = standstill.lead_back(desk, options.id, options.comment)
         case "attest":
             ruling = desk.attest(
                 options.id,

@@ -22,8 +22,14 @@ from include.instants import format_instant
 from include.ledger import schema
 from include.output import plain_value
 from include.releases.notes import escape_markdown
+from include.windows.closing import declared
 
 URGENCY = ("critical", "high", "normal", "low")
+_ON_CLOSE = {
+    "finish": "it finishes after it",
+    "hold": "it holds before its next step",
+    "roll_back": "it is led back",
+}
 
 
 def waiting(desk: Desk, *, most: int | None = None) -> list[str]:
@@ -61,6 +67,7 @@ def item(desk: Desk, change_id: str) -> dict[str, Any]:
             "description": change.content.get("description"),
             "rollback_plan": change.content.get("rollback_plan"),
             "implementation": described(change.content.get("implementation") or {}),
+            "on_close": declared(change.content).value,
             "risk": plain_value(risk_of(case)),
             "conflicts": [
                 condition
@@ -119,6 +126,7 @@ def lines_of(entry: Mapping[str, Any]) -> list[str]:
         f"- Touches: {escape_markdown(', '.join(entry['systems']))}",
         f"- Does: {escape_markdown(entry['implementation'])}",
         f"- Way back: {escape_markdown(entry['rollback_plan'] or 'none given')}",
+        f"- If its window closes on it: {_ON_CLOSE[entry['on_close']]}",
         f"- Risk **{risk['level']}**: declared {risk['declared'] or 'nothing'}, computed "
         f"{risk['computed']} ({risk['likelihood']} × {risk['impact']} = {risk['score']})",
         "",

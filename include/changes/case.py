@@ -21,6 +21,7 @@ from include.settings import Settings
 if TYPE_CHECKING:
     from include.calendar.proposal import Proposal, Surroundings
     from include.changes.catalogue import Catalogue
+    from include.changes.commit_authors import Written
     from include.people import People
 
 
@@ -61,6 +62,15 @@ class Case:
         """
         label = self.settings.label(CALENDAR)
         return whole_calendar(self.settings.config_file(CALENDAR), self.connection, name=label)
+
+    @cached_property
+    def written(self) -> Written:
+        """Return who wrote the commits that the change brings; a release's train says that."""
+        from include.changes.commit_authors import Written, written_by
+
+        if self.change.release_id is not None:
+            return Written()
+        return written_by(self.settings, self.content)
 
     @property
     def content(self) -> Any:

@@ -9,61 +9,20 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal
 
-from sqlalchemy import select
+from sqlalchemy import Row, select
 from sqlalchemy.dialects.postgresql import insert
 
+from include.changes.alert_rules import alerts_by_system
 from include.changes.case import Case
 from include.changes.change import Change
 from include.changes.condition import Condition, go, no, unknown
-from include.errors import RequestError, did_you_mean
+from include.changes.items import BEFORE, TESTS, TITLES
+from include.changes.staging_proof import staging_proof
+from include.changes.work import rebooked_at
+from include.errors import ConfigError, RequestError, did_you_mean
 from include.instants import format_duration
 from include.ledger import Outcome, Unit, schema
 from include.ledger.record import storable
-
-BEFORE = (
-    "backup",
-    "rollback_plan",
-    "alerts",
-    "communication",
-    "team",
-    "test_environment",
-    "go_no_go",
-)
-AFTER = (
-    "functional_testing",
-    "performance_monitoring",
-    "user_communication",
-    "documentation",
-    "retrospective",
-)
-TESTS = (
-    "unit_tests",
-    "integration_tests",
-    "user_acceptance",
-    "performance_tests",
-    "security_tests",
-)
-
-TITLES = {
-    "backup": "Pre-change backup completed",
-    "rollback_plan": "Rollback plan documented and tested",
-    "alerts": "Monitoring alerts configured",
-    "communication": "Communication plan executed",
-    "team": "Change team assembled",
-    "test_environment": "Test environment validated",
-    "go_no_go": "Go/no-go checkpoint completed",
-    "functional_testing": "Functional testing completed",
-    "performance_monitoring": "Performance monitoring active",
-    "user_communication": "User communication sent",
-    "documentation": "Documentation updated",
-    "retrospective": "Retrospective scheduled",
-    "unit_tests": "Unit tests passed",
-    "integration_tests": "Integration tests passed",
-    "user_acceptance": "Accepted by its users",
-    "performance_tests": "Performance tests passed",
-    "security_tests": "Security tests passed",
-    "review": "Post-implementation review held",
-}
 
 
 def tests_of(content: Mapping[str, Any]) -> tuple[str, ...]:
@@ -74,22 +33,14 @@ def tests_of(content: Mapping[str, Any]) -> tuple[str, ...]:
 
 def conditions(case: Case, items: Iterable[str]) -> tuple[Condition, ...]:
     """Return what is known of each item for the change's present content."""
-    table = schema.checklist
-    words = {
-        row.item: row
-        for row in case.connection.execute(
-            select(table).where(
-                table.c.change_id == case.change.id,
-                table.c.content_hash == case.change.content_hash,
-            )
-        )
-    }
+    words = {row.item: row for row in _words(case)}
     found = []
     for item in items:
         code, title = f"checklist.{item}", TITLES[item]
         row = words.get(item)
-        known = AUTOMATIC[item](case) if item in AUTOMATIC else None
-        if row is not None and (known is None or row.verdict == "no_go"):
+        said = AUTOMATIC[item](case) if item in AUTOMATIC else None
+        judgement = said if isinstance(said, Condition) else None
+        if row is not None and (judgement is None or row.verdict == "no_go"):
             found.append(
                 Condition(
                     code=code,
@@ -98,11 +49,36 @@ def conditions(case: Case, items: Iterable[str]) -> tuple[Condition, ...]:
                     who=row.decided_by,
                 )
             )
-        elif known is not None:
-            found.append(known)
+        elif judgement is not None:
+            found.append(judgement)
         else:
-            found.append(unknown(code, f"{title}: nobody has said so", "change team"))
+            who = ", ".join(case.catalogue.board.speakers(item)).replace("_", " ")
+            because = f" ({said})" if isinstance(said, str) else ""
+            found.append(unknown(code, f"{title}: nobody has said so{because}", who))
     return tuple(found)
+
+
+def _words(case: Case) -> list[Row[Any]]:
+    """Return people's words on exactly this content; for another slot those before it are void."""
+    table = schema.checklist
+    rows = case.connection.execute(
+        select(table).where(
+            table.c.change_id == case.change.id,
+            table.c.content_hash == case.change.content_hash,
+        )
+    )
+    moved = rebooked_at(case.connection, case.change)
+    return [
+        row for row in rows if moved is None or row.item not in BEFORE or row.decided_at >= moved
+    ]
+
+
+Verdict = Literal["go", "no_go"]
+
+
+def word(*, good: bool) -> Verdict:
+    """Return the verdict that a yes or a no is."""
+    return "go" if good else "no_go"
 
 
 def attest(
@@ -110,18 +86,16 @@ def attest(
     change: Change,
     item: str,
     *,
-    verdict: Literal["go", "no_go"],
+    verdict: Verdict,
     comment: str,
     evidence: Iterable[Mapping[str, str]] = (),
 ) -> None:
     """Write a named person's word on an item, for exactly the change's present content.
 
-    Raises RequestError for an item that no checklist has, and for one that only a machine judges.
+    Raises RequestError for an item that no checklist has.
     """
     if item not in TITLES:
         raise RequestError(f'"{item[:60]}" is on no checklist{did_you_mean(item[:60], TITLES)}')
-    if item in AUTOMATIC and verdict == "go":
-        raise RequestError(f"{TITLES[item]}: that is judged from the ledger, not by anybody's word")
     said = storable(comment.strip()[:2000]) or ("done" if verdict == "go" else "not done")
     values = {
         "verdict": verdict,
@@ -149,12 +123,30 @@ def attest(
     )
 
 
+def known(case: Case, item: str) -> Condition | None:
+    """Return what the ledger or the configuration knows of an item, None where neither does."""
+    said = AUTOMATIC[item](case) if item in AUTOMATIC else None
+    return said if isinstance(said, Condition) else None
+
+
+def lacking(case: Case, item: str) -> str:
+    """Return what is lacking for a judgement on an item that waits for a word, "" for nothing."""
+    said = AUTOMATIC[item](case) if item in AUTOMATIC else None
+    return said if isinstance(said, str) else ""
+
+
+def judged(case: Case, item: str) -> bool:
+    """Return whether the ledger itself judges an item of this change, so that no word counts."""
+    return known(case, item) is not None
+
+
 def outstanding(case: Case, items: Iterable[str]) -> list[str]:
     """Return the items that wait for a person's word."""
     return [
-        condition.code.partition(".")[2]
+        item
         for condition in conditions(case, items)
-        if condition.verdict == "inconclusive" and condition.code.partition(".")[2] not in AUTOMATIC
+        if condition.verdict == "inconclusive"
+        and not judged(case, item := condition.code.partition(".")[2])
     ]
 
 
@@ -165,17 +157,23 @@ def _backup(case: Case) -> Condition | None:
     """A proven, fresh backup of every database that services on these systems keep."""
     code, title = "checklist.backup", TITLES["backup"]
     settings, touched = case.catalogue.settings, set(case.change.systems)
-    wanted = {
-        name: placement.database
+    kept = {
+        name: placement
         for name in settings.services
         if touched & set((service := settings.service(name)).systems)
         and (placement := service.environments.get("production")) is not None
         and placement.database is not None
-        and placement.target == "local"
     }
+    wanted = {
+        name: str(placement.database)
+        for name, placement in kept.items()
+        if placement.target == "local"
+    }
+    # What keeps data where we take no backups of it was saved by somebody, who says so.
+    elsewhere = len(kept) > len(wanted)
     if not wanted:
         # Data of systems that no service of ours keeps: somebody has to have saved it.
-        if touched & case.catalogue.systems.data:
+        if elsewhere or touched & case.catalogue.systems.data:
             return None
         return go(
             code, f"{title}: nothing on {', '.join(sorted(touched))} keeps data", "operations"
@@ -198,7 +196,25 @@ def _backup(case: Case) -> Condition | None:
                 f"at most {format_duration(limit)} allowed"
             )
             return no(code, message, "operations")
+    if elsewhere:
+        return None
     return go(code, f"{title}: {', '.join(wanted.values())} proven by a restore", "operations")
+
+
+def _alerts(case: Case) -> Condition | str | None:
+    """A rule that watches it for every system that the change touches."""
+    code, title = "checklist.alerts", TITLES["alerts"]
+    try:
+        found = alerts_by_system(case.settings, case.catalogue.systems)
+    except ConfigError as error:
+        return unknown(code, f"{title}: the rules cannot be read: {error}"[:1000], "operations")
+    if not found:
+        return None
+    bare = [system for system in case.change.systems if system not in found]
+    if bare or not case.change.systems:
+        return f"no rule of config/alerts watches {', '.join(bare) or 'what it touches'}"
+    watched = "; ".join(f"{name}: {', '.join(found[name][:5])}" for name in case.change.systems)
+    return go(code, f"{title}, by config/alerts: {watched}", "operations")
 
 
 def _told(item: str, event: str) -> Callable[[Case], Condition]:
@@ -239,8 +255,12 @@ def _retrospective(case: Case) -> Condition:
     return go(code, f"{title}: {row.result['at']}", "change manager")
 
 
-AUTOMATIC: Mapping[str, Callable[[Case], Condition | None]] = {
+# A condition where the ledger or the configuration judges; else somebody's word is asked for, with
+# what is lacking for a judgement, if there is something to say.
+AUTOMATIC: Mapping[str, Callable[[Case], Condition | str | None]] = {
     "backup": _backup,
+    "alerts": _alerts,
+    "test_environment": staging_proof,
     "communication": _told("communication", "change.scheduled"),
     "user_communication": _told("user_communication", "change.implemented"),
     "retrospective": _retrospective,

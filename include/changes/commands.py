@@ -11,6 +11,8 @@ _ACTIONS = {
     "edit": ("submit_commands", "write a new revision"),
     "cancel": ("act_commands", "give a change up"),
     "hold": ("act_commands", "put a change on hold, or --resume it"),
+    "again": ("act_commands", "let a change go on that has stopped, or find it another slot"),
+    "lead-back": ("act_commands", "have what was done of a change led back"),
     "attest": ("act_commands", "give your word on an item of a checklist"),
     "review": ("act_commands", "hold a change's review and close it"),
     "show": ("show_commands", "one change with its votes, risk and checklist"),

@@ -32,7 +32,9 @@ def request_of(conf: Mapping[str, Any], catalogue: Catalogue) -> ChangeRequest:
         )
     given = conf.get("request")
     data = dict(given) if isinstance(given, Mapping) and given else _fields(conf)
-    return read_request(json.dumps(data, ensure_ascii=False).encode(), "form", catalogue.known)
+    # Half a character, which JSON can say and UTF-8 cannot, is told as any other wrong byte is.
+    raw = json.dumps(data, ensure_ascii=False).encode(errors="surrogatepass")
+    return read_request(raw, "form", catalogue.known)
 
 
 def _fields(conf: Mapping[str, Any]) -> dict[str, Any]:
@@ -60,6 +62,7 @@ def _fields(conf: Mapping[str, Any]) -> dict[str, Any]:
             "approvals_required": conf.get("approvals_required"),
             "implementers": conf.get("implementers"),
             "implementation": conf.get("implementation"),
+            "on_close": conf.get("on_close"),
         }
     )
 

@@ -21,6 +21,7 @@ SIGNIFICANT = (
     "strategy",
     "implementers",
     "implementation",
+    "on_close",
     "testing",
     "approvals_required",
     "model",

@@ -24,6 +24,7 @@ from include.changes.condition import plain
 from include.changes.content import difference, is_significant
 from include.changes.draft import draft
 from include.changes.evidence import risk_of
+from include.changes.items import TITLES
 from include.changes.machine import BEFORE, ENDED, advance, forward, judge
 from include.changes.parties import doers_of
 from include.changes.request import ChangeRequest
@@ -31,6 +32,7 @@ from include.changes.ruling import Ruling
 from include.changes.voting import cast_vote
 from include.errors import LedgerError, RequestError
 from include.ledger import Actor, Ledger, Outcome, Source, Unit, schema
+from include.ledger.record import storable
 from include.notices import change_texts
 from include.notices.outbox import queue
 from include.output import plain_value
@@ -173,14 +175,22 @@ class Desk:
             content["implementers"] = [change.requester]
         changed = difference(change.content, content)
         told = {path: item for path, item in changed.items() if _shown(path)}
-        weighty = {path: item for path, item in told.items() if is_significant(path)}
+        # For whom it is asked says who may vote: no label, though nobody signs it.
+        weighty = {
+            path: item
+            for path, item in told.items()
+            if is_significant(path) or path == "on_behalf_of"
+        }
+        if (asked_for := change.content.get("on_behalf_of")) and "on_behalf_of" in told:
+            # Who had it handed in for them once goes on having a stake in it.
+            content["editors"] = list(dict.fromkeys([*content["editors"], asked_for]))
         problem = None
         if expected is not None and expected != change.revision:
             problem = f"it is at revision {change.revision} now, and you edited {expected}"
         elif change.state in ENDED or (weighty and change.state not in BEFORE):
             problem = f"it is {change.state}; what people approved is no longer edited"
         if problem:
-            return _refuse(unit, change, "change.edit_refused", "not_editable", problem)
+            return refuse(unit, change, "change.edit_refused", "not_editable", problem)
         if not told:
             unit.append(
                 "change.edited",
@@ -246,7 +256,7 @@ class Desk:
 
     def cancel(self, change_id: str, reason: str) -> Ruling:
         """Give a change up, before production was touched; what it had booked is free again."""
-        said = screen(self.settings, "comment", reason).strip()[:1000]
+        said = storable(screen(self.settings, "comment", reason).strip()[:1000])
         with self.unit() as unit:
             change = load_change(unit.connection, change_id, lock=True)
             if change.release_id is not None:
@@ -263,7 +273,7 @@ class Desk:
                 return Ruling(ok=True, reason="already_there", message="it is cancelled already")
             if change.state not in BEFORE:
                 problem = f"it is {change.state}; from there it is reviewed and closed"
-                return _refuse(unit, change, "change.cancel_refused", "not_cancellable", problem)
+                return refuse(unit, change, "change.cancel_refused", "not_cancellable", problem)
             return advance(
                 unit,
                 self.case(unit, change),
@@ -275,9 +285,13 @@ class Desk:
     def hold(self, change_id: str, because: str | None) -> Ruling:
         """Put a change on hold, or (None) let it go on."""
         if because is not None:
-            because = screen(self.settings, "comment", because).strip()[:1000] or "no reason given"
+            because = storable(screen(self.settings, "comment", because).strip()[:1000])
+            because = because or "no reason given"
         with self.unit() as unit:
             change = load_change(unit.connection, change_id, lock=True)
+            if change.state in ENDED:
+                problem = f"it is {change.state}; nothing of it is left to hold"
+                return refuse(unit, change, "change.hold_refused", "not_open", problem)
             unit.execute(
                 update(schema.change)
                 .where(schema.change.c.id == change.id)
@@ -376,15 +390,27 @@ class Desk:
     def attest(
         self, change_id: str, item: str, *, verdict: Literal["go", "no_go"], comment: str
     ) -> Ruling:
-        """Write the actor's word on an item of a checklist."""
+        """Write the actor's word on an item of a checklist.
+
+        Refused, with a record, is who has no word on it; RequestError for an item that has its own
+        way (a review is held, not attested), and for one that the ledger judges.
+        """
         comment = screen(self.settings, "comment", comment)
+        if item == "review":
+            raise RequestError("a review is held once it is due: ./hims change review ID")
         with self.unit() as unit:
             change = load_change(unit.connection, change_id, lock=True)
             if change.state in ENDED:
                 problem = f"it is {change.state}"
-                return _refuse(unit, change, "checklist.refused", "not_open", problem)
+                return refuse(unit, change, "checklist.refused", "not_open", problem)
+            if item in TITLES and (problem := self.no_word_on(item, unit)):
+                return refuse(unit, change, "checklist.refused", "not_eligible", problem)
+            if verdict == "go" and checklist.judged(self.case(unit, change), item):
+                raise RequestError(
+                    f"{TITLES[item]}: that is judged from the ledger, not by anybody's word"
+                )
             checklist.attest(unit, change, item, verdict=verdict, comment=comment)
-        return Ruling(ok=True, reason=verdict, message=f"{checklist.TITLES[item]}: {verdict}")
+        return Ruling(ok=True, reason=verdict, message=f"{TITLES[item]}: {verdict}")
 
     def review(
         self,
@@ -402,7 +428,9 @@ class Desk:
             change = load_change(unit.connection, change_id, lock=True)
             if change.state != "review":
                 problem = f"it is {change.state}; only what is in review is reviewed"
-                return _refuse(unit, change, "review.refused", "not_in_review", problem)
+                return refuse(unit, change, "review.refused", "not_in_review", problem)
+            if problem := self.no_word_on("review", unit):
+                return refuse(unit, change, "review.refused", "not_eligible", problem)
             content = change.content
             people = self.catalogue.people
             named = (content.get("on_behalf_of"), *content.get("implementers", ()))
@@ -410,10 +438,10 @@ class Desk:
             stake = {change.requester, *named, *(person.user for person in doers if person)}
             if self.actor.user in stake:
                 problem = "who asked for it or implemented it does not review it"
-                return _refuse(unit, change, "review.refused", "not_eligible", problem)
+                return refuse(unit, change, "review.refused", "not_eligible", problem)
             if not comment.strip():
                 problem = "a review says what was learnt (--comment)"
-                return _refuse(unit, change, "review.refused", "no_reason", problem)
+                return refuse(unit, change, "review.refused", "no_reason", problem)
             unit.execute(
                 update(schema.change)
                 .where(schema.change.c.id == change.id)
@@ -421,6 +449,15 @@ class Desk:
             )
             checklist.attest(unit, change, "review", verdict="go", comment=comment)
         return self.close(change_id)
+
+    def no_word_on(self, item: str, unit: Unit) -> str:
+        """Return why the actor's word does not count on an item, "" where it does."""
+        board, person = self.catalogue.board, self.catalogue.people.find(unit.actor.user)
+        speakers = board.speakers(item)
+        if person is not None and board.groups(person, unit.now) & set(speakers):
+            return ""
+        who = ", ".join(speakers).replace("_", " ")
+        return f"{TITLES[item]}: the word of one of these counts: {who}"
 
     def close(self, change_id: str) -> Ruling:
         """Close a change whose review is done or not asked for."""
@@ -452,7 +489,8 @@ class Desk:
         return late
 
 
-def _refuse(unit: Unit, change: Change, event: str, reason: str, problem: str) -> Ruling:
+def refuse(unit: Unit, change: Change, event: str, reason: str, problem: str) -> Ruling:
+    """Record that the actor's wish is refused, and return that with the reason."""
     unit.append(
         event,
         change.subject,

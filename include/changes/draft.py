@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from include.changes.catalogue import Catalogue
-from include.changes.implementation import ModelWork, RunbookWork
+from include.changes.implementation import ManualWork, ModelWork, RunbookWork
 from include.changes.request import ChangeRequest
 from include.changes.runbook import frozen_steps
-from include.changes.standard import Model, filled, load_model
+from include.changes.standard import Model, filled, load_model, model_digest
 from include.changes.words import begins, ends
 from include.errors import RequestError
 from include.instants import format_duration, format_instant
@@ -57,10 +57,16 @@ def draft(
         "slot": _slot(request, catalogue, model),
         "implementers": list(request.implementers) or [by.user],
         "implementation": _implementation(request, catalogue, model),
+        # Said by nobody it is no part of what is signed: then it holds.
+        **({"on_close": request.on_close} if request.on_close else {}),
         "testing": request.testing_requirements.model_dump(exclude_none=True),
         "approvals_required": list(request.approvals_required),
         "model": (
-            {"name": request.model, "version": model.version, "digest": model.digest}
+            {
+                "name": request.model,
+                "version": model.version,
+                "digest": model_digest(catalogue.settings, model),
+            }
             if model
             else None
         ),
@@ -95,16 +101,18 @@ def _implementation(
     request: ChangeRequest, catalogue: Catalogue, model: Model | None
 ) -> dict[str, Any]:
     if model is not None:
-        return filled(model, request.parameters)
+        return filled(catalogue.settings, model, request.parameters)
     work = request.implementation
-    if work is None:
-        return {"kind": "manual", "steps": []}
+    if work is None or (isinstance(work, ManualWork) and not work.steps):
+        # What is done by hand is what is described: it is approved, and no label.
+        return {"kind": "manual", "steps": [request.description] if request.description else []}
     content: dict[str, Any] = work.model_dump(mode="json")
     if isinstance(work, RunbookWork):
         content["steps"] = frozen_steps(catalogue.settings, work.runbook, work.parameters)
     if isinstance(work, ModelWork):
         proposed = load_model(catalogue.settings, work.model)
-        content |= {"version": proposed.version, "digest": proposed.digest}
+        digest = model_digest(catalogue.settings, proposed)
+        content |= {"version": proposed.version, "digest": digest}
     return content
 
 

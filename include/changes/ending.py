@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import update
+from sqlalchemy import true, update
 
 from include.changes.case import case_of
 from include.changes.change import Change, load_change, release_slot
@@ -30,11 +30,12 @@ def give_up(unit: Unit, settings: Settings, change: Change, *, reason: str, mess
     advance(unit, case, "review", reason=reason, message=f"{change.id} has to be reviewed")
 
 
-def record_outcome(unit: Unit, change: Change, outcome: str) -> None:
-    """Write down how the implementation went; the first word stands."""
+def record_outcome(unit: Unit, change: Change, outcome: str, *, anew: bool = False) -> None:
+    """Write down how the implementation went; the first word stands, unless it is led back after
+    it had been done (`anew`)."""
     table = schema.change
     unit.execute(
         update(table)
-        .where(table.c.id == change.id, table.c.outcome.is_(None))
+        .where(table.c.id == change.id, true() if anew else table.c.outcome.is_(None))
         .values(outcome=outcome, updated_at=unit.now)
     )

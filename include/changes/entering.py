@@ -40,7 +40,11 @@ def _authorizing(unit: Unit, case: Case) -> None:
             requester=change.requester,
             on_behalf_of=change.content.get("on_behalf_of"),
             implementers=[*(change.content.get("implementers") or ()), *doers_of(change.content)],
-            authors=[*(scope.get("authors") or ()), *(change.content.get("editors") or ())],
+            authors=[
+                *(scope.get("authors") or ()),
+                *case.written.authors,
+                *(change.content.get("editors") or ()),
+            ],
         ),
         policy_hash=policy_hash(case.catalogue.settings),
         closes=closes,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import select
 
+from include.changes import checklist
 from include.changes.ballot import count, newest_ballot
 from include.changes.case import Case
 from include.changes.risk import CONTROLS, Risk, answers_of, assess
@@ -42,6 +43,10 @@ def evidence_of(case: Case) -> dict[str, str]:
         if all(item in said for item in items):
             words = ", ".join(f"{item.replace('_', ' ')} by {said[item]}" for item in items)
             found.setdefault(control, words)
+    # Alerts that the configuration has need nobody's word.
+    alerts = checklist.known(case, "alerts")
+    if alerts is not None and alerts.verdict == "go":
+        found.setdefault("monitoring", alerts.message)
     ballot = newest_ballot(case.connection, case.change)
     if ballot is not None:
         verdict = count(case.connection, case.change, ballot, case.now)

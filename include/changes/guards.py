@@ -5,17 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from include.calendar.conflict import Severity, find_conflicts
 from include.calendar.wall_time import local_text
-from include.changes import checklist
-from include.changes.ballot import count, newest_ballot
+from include.changes import checklist, items
 from include.changes.case import Case
 from include.changes.condition import Condition, go, no, unknown
 from include.changes.openings import first_free, first_open
-from include.changes.parties import stakes, unknown_message
 from include.changes.standing import standing
+from include.changes.vote_guards import OPERATIONS, REQUESTER, authors, rejected, votes
 from include.errors import ConfigError
 from include.instants import format_duration, format_instant, parse_instant
 from include.ledger import schema
@@ -23,7 +22,6 @@ from include.ledger.alarm import standing_alarm
 from include.ledger.rows import keys_where, strangers
 
 Guard = Callable[[Case], tuple[Condition, ...]]
-REQUESTER, OPERATIONS = "the requester", "operations manager"
 
 _REQUIRED = {
     "description": "what is to be done, and why",
@@ -61,6 +59,9 @@ def _complete(case: Case) -> tuple[Condition, ...]:
         wanted["justification"] = "justification: the business need"
     if case.change.type == "standard":
         wanted["model"] = "model: the standard model that it follows"
+    # Whom the repository knows nobody has to name; who wrote the rest has to be.
+    if case.written.missing:
+        wanted["scope.authors"] = "scope.authors: who wrote the commits, and so has no vote on them"
     missing = [
         no("complete", f"missing: {meaning}", REQUESTER)
         for path, meaning in wanted.items()
@@ -110,27 +111,6 @@ def _conflicts(case: Case) -> tuple[Condition, ...]:
     return tuple(conditions) or (go("conflicts", f"nothing stands against {when}", REQUESTER),)
 
 
-def _votes(case: Case) -> tuple[Condition, ...]:
-    ballot = newest_ballot(case.connection, case.change)
-    if ballot is None:
-        return (no("votes", "the board has not been asked about this content", "the board"),)
-    found = stakes(ballot.parties, case.people)
-    if found.unknown:
-        return (unknown("votes", unknown_message(found.unknown), "operations"),)
-    verdict = count(case.connection, case.change, ballot, case.now)
-    who = ", ".join(seat.replace("_", " ") for seat in verdict.missing) or "the board"
-    return (Condition(code="votes", verdict=verdict.verdict, message=verdict.message, who=who),)
-
-
-def _rejected(case: Case) -> tuple[Condition, ...]:
-    ballot = newest_ballot(case.connection, case.change)
-    if ballot is not None:
-        verdict = count(case.connection, case.change, ballot, case.now)
-        if verdict.verdict == "no_go":
-            return (go("rejected", verdict.message, "the board"),)
-    return (no("rejected", "no vote has rejected this content", "the board"),)
-
-
 def _bookable(case: Case) -> tuple[Condition, ...]:
     if first_free(case) is None:
         message = f"every opening in the planned time is booked on {_systems(case)}"
@@ -151,8 +131,24 @@ def _slot(case: Case) -> tuple[Condition, ...]:
     )
     missing = [system for system in case.change.systems if system not in booked]
     if missing or not case.change.systems:
-        return (no("slot", f"no slot is booked now on: {', '.join(missing)}", "change manager"),)
+        message = f"no slot is booked now on: {', '.join(missing)}"
+        return (no("slot", message + _passed(case), "change manager"),)
     return (go("slot", f"booked on {_systems(case)}, by nobody else", "change manager"),)
+
+
+def _passed(case: Case) -> str:
+    """Return the words that say that the change's slot is over, and by which door it gets another;
+    none where it has not come yet."""
+    table, change = schema.slot, case.change
+    ends = case.connection.execute(
+        select(func.max(func.upper(table.c.during))).where(
+            table.c.change_id == change.id, table.c.released_at.is_(None)
+        )
+    ).scalar()
+    if change.state != "scheduled" or change.release_id or ends is None or ends > case.now:
+        return ""
+    when = local_text(ends, case.calendar.zone)
+    return f"; its own ended {when}, and ./hims change again {change.id} finds another"
 
 
 def _booked(case: Case) -> tuple[Condition, ...]:
@@ -291,11 +287,11 @@ def _testing(case: Case) -> tuple[Condition, ...]:
 
 
 def _checklist(case: Case) -> tuple[Condition, ...]:
-    return checklist.conditions(case, checklist.BEFORE)
+    return checklist.conditions(case, items.BEFORE)
 
 
 def _post_implementation(case: Case) -> tuple[Condition, ...]:
-    return checklist.conditions(case, checklist.AFTER)
+    return checklist.conditions(case, items.AFTER)
 
 
 def _implemented(case: Case) -> tuple[Condition, ...]:
@@ -304,7 +300,11 @@ def _implemented(case: Case) -> tuple[Condition, ...]:
         select(table).where(table.c.change_id == case.change.id, table.c.name == "implement")
     ).first()
     if row is None or row.state != "done":
-        return (unknown("implemented", "the ledger has no completed implementation", OPERATIONS),)
+        message = (
+            "the ledger has no completed implementation; if its run has stopped: ./hims change "
+            f"again {case.change.id}, or lead-back"
+        )
+        return (unknown("implemented", message, OPERATIONS),)
     return (go("implemented", "every declared step is done", OPERATIONS),)
 
 
@@ -319,10 +319,11 @@ def _reviewed(case: Case) -> tuple[Condition, ...]:
 GUARDS: Mapping[str, Guard] = {
     "requester": _requester,
     "complete": _complete,
+    "authors": authors,
     "time": _time,
     "conflicts": _conflicts,
-    "votes": _votes,
-    "rejected": _rejected,
+    "votes": votes,
+    "rejected": rejected,
     "bookable": _bookable,
     "booked": _booked,
     "slot": _slot,

@@ -6,51 +6,59 @@ fails. Nothing starts without the machine's guards, and each step asks for the p
 
 from __future__ import annotations
 
+import json
 import subprocess
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import insert as plain_insert
 from sqlalchemy import select
-from sqlalchemy.dialects.postgresql import insert
 
-from include.changes.change import Change, load_change
+from include.changes.change import Change, book_slot, load_change
+from include.changes.closing import hold_at_closing, order_at_closing
 from include.changes.condition import plain, refusals
 from include.changes.desk import Desk
-from include.changes.ending import give_up, record_outcome
-from include.changes.guards import GUARDS
+from include.changes.ending import record_outcome
 from include.changes.implementation import described
+from include.changes.leading_back import LONGEST_STEP, Effect, Step, lead_back, lock_of
 from include.changes.machine import advance
 from include.changes.other_dag import OtherDags
+from include.changes.permit import another_run, issue_permit, withdrawn
 from include.changes.ruling import Ruling
 from include.changes.runbook import command
+from include.changes.work import BACK, asked_back, work_state, write_work
 from include.configuration.flags import flip, flips_of, record_configuration
 from include.configuration.resolved import resolve
 from include.errors import LedgerError
 from include.instants import format_instant
-from include.ledger import Outcome, Subject, Unit, schema
-from include.ledger.number import next_number
+from include.ledger import Outcome, schema
 from include.notices import change_texts
 from include.notices.outbox import queue
 from include.services.build import file_digest
+from include.windows.closing import OnClose, declared
 
-# What still has to hold between the steps: production can change under a permit's feet.
-_MEANWHILE = ("hold", "slot", "records", "alarm")
 _RETROSPECTIVE = timedelta(days=7)
+# How long another Dag may take to finish after the permit of a change that is to finish.
+_TO_FINISH = timedelta(days=1)
 
 
 def start(desk: Desk, change_id: str, holder: str) -> Ruling:
     """Let the change be implemented: every guard anew, and a permit under a new fence."""
+    before = desk.load(change_id)
+    if (before.type, before.state) == ("emergency", "scheduled"):
+        _move_slot(desk, change_id)
     with desk.unit() as unit:
         change = load_change(unit.connection, change_id, lock=True)
         case = desk.case(unit, change)
-        if change.state == "implementing":
-            unit.append("permit.asked_again", change.subject, message="it is under way already")
-            return Ruling(ok=True, reason="already_there", message="it is under way already")
+        if change.state in ("implementing", "validating"):
+            if other := another_run(unit.connection, change, holder):
+                unit.append("permit.refused", change.subject, outcome=Outcome.DENIED,
+                            reason="another_run", message=other)  # fmt: skip
+                return Ruling(ok=False, reason="another_run", message=other)
+            message = "it is under way already" if change.state == "implementing" else "it is done"
+            unit.append("permit.asked_again", change.subject, message=message)
+            return Ruling(ok=True, reason="already_there", message=message)
         ruling = advance(
             unit, case, "implementing", reason="permitted",
             message=f"{change.id} begins: {described(change.content['implementation'])}",
@@ -61,24 +69,25 @@ def start(desk: Desk, change_id: str, holder: str) -> Ruling:
                 reasons=[f"{item.code}: {item.message}" for item in refusals(ruling.conditions)],
             ))  # fmt: skip
             return ruling
-        fence = next_number(unit, "permit")
-        expires = unit.now + case.needs
-        unit.execute(
-            plain_insert(schema.permit).values(
-                fence=fence, release_id=None, attempt=None, change_id=change.id,
-                content_hash=change.content_hash, systems=list(change.systems),
-                conditions=plain(ruling.conditions), holder=holder, issued_at=unit.now,
-                expires_at=expires,
-            )
-        )  # fmt: skip
-        unit.append(
-            "permit.issued",
-            Subject(kind="permit", id=str(fence), content_hash=change.content_hash),
-            message=f"permit {fence} for {change.id}, until {expires:%H:%M}Z",
-            change=change.id,
-            details={"conditions": plain(ruling.conditions)},
-        )
+        fence = issue_permit(unit, change, holder, unit.now + case.needs, plain(ruling.conditions))
     return Ruling(ok=True, reason="permitted", message=f"permit {fence} is in force")
+
+
+def _move_slot(desk: Desk, change_id: str) -> None:
+    """Book an emergency's slot anew, from now on: it was booked when the board approved it, and the
+    go may have taken its time. Where somebody else is in the way, the old slot is what it has."""
+    # A unit of its own: the guards trust no row that no record vouches for yet.
+    with desk.unit() as unit:
+        change = load_change(unit.connection, change_id, lock=True)
+        end = unit.now + desk.case(unit, change).needs
+        other = book_slot(unit, change, start=unit.now, end=end, window="emergency")
+        if other is None:
+            when = f"{format_instant(unit.now)} to {format_instant(end)}"
+            unit.append("slot.moved", change.subject, reason="emergency",
+                        message=f"{change.id} works {when}")  # fmt: skip
+        else:
+            said = f"{change.id} keeps its slot: {other} has booked the present"
+            unit.append("slot.kept", change.subject, reason="emergency", message=said)
 
 
 def implement(
@@ -89,62 +98,74 @@ def implement(
     `others` starts another Dag where that is what implements the change.
     """
     change = desk.load(change_id)
-    if change.state == "validating":
-        return Ruling(ok=True, reason="already_there", message=f"{change.id} is implemented")
-    if change.state != "implementing":
+    if change.state not in ("implementing", "validating"):
         return Ruling(ok=False, reason="not_started", message=f"{change.id} is {change.state}")
     work = change.content["implementation"]
     done: list[str] = []
     steps = _steps(desk, change, work, others)
+    with desk.ledger.read() as connection:
+        other = another_run(connection, change, holder)
+        states = {step.name: work_state(connection, change, step.name) for step in steps}
+        wanted_back = asked_back(connection, change)
+    if other:
+        # Somebody else's work is left alone: that run leads it on, or back.
+        return Ruling(ok=False, reason="another_run", message=other)
+    if wanted_back:
+        return lead_back(desk, change, steps, wanted_back)
+    if change.state == "validating":
+        return Ruling(ok=True, reason="already_there", message=f"{change.id} is implemented")
     for number, step in enumerate(steps):
-        refused = _withdrawn(desk, change, holder)
+        if states[step.name] == "done":
+            done.append(step.name)
+            continue
+        order = order_at_closing(desk, change, holder)
+        if isinstance(order, Ruling):
+            return order
+        if order is OnClose.HOLD:
+            return hold_at_closing(desk, change, step.name, number)
+        if order is OnClose.ROLL_BACK:
+            refused: str | None = "its window closed on it, and it is led back, as declared"
+        else:
+            refused = withdrawn(desk, change, holder, finishing=order is OnClose.FINISH)
         problem = refused or _once(desk, change, step.name, step.effect)
         if problem:
-            # What may have been done half, and has no way back, is not as it was before.
-            halfway = not refused and not step.whole
-            _lead_back(desk, change, steps[:number], problem, halfway=halfway)
+            lead_back(desk, change, steps, problem)
             return Ruling(ok=False, reason="failed", message=f"{step.name}: {problem}")
         done.append(step.name)
+    with desk.ledger.exclusive(lock_of(change, BACK), wait=LONGEST_STEP):
+        with desk.ledger.read() as connection:
+            wanted_back = asked_back(connection, change)
+            now = load_change(connection, change.id)
+        if not wanted_back and now.state == "implementing":
+            return _done(desk, change, done, holder)
+    return lead_back(desk, change, steps, wanted_back or f"{change.id} is {now.state}")
+
+
+def _done(desk: Desk, change: Change, steps: list[str], holder: str) -> Ruling:
     with desk.unit() as unit:
-        _write_work(unit, change, "implement", {"steps": done})
+        write_work(unit, change, "implement", {"steps": steps})
         at = format_instant(unit.now + _RETROSPECTIVE)
-        _write_work(unit, change, "retrospective", {"at": at})
+        write_work(unit, change, "retrospective", {"at": at})
         record_outcome(unit, change, "successful")
         notice = change_texts.implemented(
             change=change.id, title=change.title, key=holder, outcome="it is in production"
         )
         queue(unit, notice)
         unit.append("change.implemented", change.subject,
-                    message=f"{change.id}: {len(done)} steps are done")  # fmt: skip
+                    message=f"{change.id}: {len(steps)} steps are done")  # fmt: skip
     with desk.unit() as unit:
-        change = load_change(unit.connection, change_id)
+        change = load_change(unit.connection, change.id)
         return advance(unit, desk.case(unit, change), "validating", reason="implemented",
                        message=f"{change.id} is implemented")  # fmt: skip
 
 
-Effect = Callable[[], str | None]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Step:
-    """One step: an effect returns what went wrong, or None; so does its way `back`, if it has one.
-
-    With `whole` it is done or not done, and never half.
-    """
-
-    name: str
-    effect: Effect
-    back: Effect | None = None
-    whole: bool = True
-
-
 def _steps(
     desk: Desk, change: Change, work: dict[str, Any], others: OtherDags | None
-) -> list[_Step]:
+) -> list[Step]:
     match work.get("kind"):
         case "runbook":
             return [
-                _Step(
+                Step(
                     name=f"{number}. {step['name']}",
                     effect=partial(_run, step["run"], step["timeout"]),
                     back=partial(_run, step["undo"], step["timeout"]) if step["undo"] else None,
@@ -152,34 +173,35 @@ def _steps(
                 for number, step in enumerate(work["steps"], start=1)
             ]
         case "flag":
-            return [_Step(name="set the flag", effect=partial(_flip, desk, change, work))]
+            effect = partial(_flip, desk, change, work)
+            return [Step(name="set the flag", effect=effect, back=partial(_unflip, desk, change))]
         case "terraform":
             effect = partial(_terraform, desk, work)
-            return [_Step(name="apply the plan", effect=effect, whole=False)]
+            return [Step(name="apply the plan", effect=effect, whole=False, lasting=True)]
         case "dag":
             effect = partial(_other_dag, desk, change, work, others)
-            return [_Step(name=f"run {work['dag_id']}", effect=effect, whole=False)]
+            name = f"run {work['dag_id']}"
+            return [Step(name=name, effect=effect, whole=False, lasting=True)]
         case _:
             # By hand, or a model's approval: that it is done is the word asked for afterwards.
-            return [_Step(name="by hand", effect=lambda: None)]
+            return [Step(name="by hand", effect=lambda: None, lasting=True)]
 
 
 def _once(desk: Desk, change: Change, name: str, effect: Effect) -> str | None:
     """Run an effect that is not done yet; return what went wrong."""
-    with desk.ledger.exclusive(f"{change.id}/{name}", wait=timedelta(hours=2)):
+    with desk.ledger.exclusive(lock_of(change, name), wait=LONGEST_STEP):
         with desk.ledger.read() as connection:
-            table = schema.work
-            row = connection.execute(
-                select(table.c.state).where(table.c.change_id == change.id, table.c.name == name)
-            ).first()
-        if row is not None and row.state == "done":
-            return None
+            if work_state(connection, change, name) == "done":
+                return None
+            # Asked for, or decided by another process of this run, since it was looked at last.
+            if because := asked_back(connection, change):
+                return because
         with desk.unit() as unit:
-            _write_work(unit, change, name, None, state="started")
+            write_work(unit, change, name, None, state="started")
             unit.append("work.began", change.subject, reason=name, message=f"{name} begins")
         problem = effect()
         with desk.unit() as unit:
-            _write_work(unit, change, name, {"problem": problem} if problem else {},
+            write_work(unit, change, name, {"problem": problem} if problem else {},
                         state="failed" if problem else "done")  # fmt: skip
             unit.append(
                 "work.ended",
@@ -189,59 +211,6 @@ def _once(desk: Desk, change: Change, name: str, effect: Effect) -> str | None:
                 message=f"{name}: {problem or 'done'}"[:2000],
             )
         return problem
-
-
-def _withdrawn(desk: Desk, change: Change, holder: str) -> str | None:
-    """Look again before a step: permit in force, nothing held, no alarm, the slot still ours."""
-    table = schema.permit
-    with desk.unit() as unit:
-        now = load_change(unit.connection, change.id)
-        case = desk.case(unit, now)
-        found = refusals([item for name in _MEANWHILE for item in GUARDS[name](case)])
-        permit = unit.row(
-            select(table.c.fence).where(
-                table.c.change_id == change.id,
-                table.c.content_hash == now.content_hash,
-                table.c.holder == holder,
-                table.c.closed_at.is_(None),
-                table.c.expires_at > unit.now,
-            )
-        )
-        said = [f"{item.code}: {item.message}" for item in found]
-        if permit is None:
-            said.append("no permit of this run is in force")
-        unit.append(
-            "permit.withdrawn" if said else "permit.confirmed",
-            now.subject,
-            outcome=Outcome.DENIED if said else Outcome.SUCCESS,
-            reason="permit",
-            message="; ".join(said)[:2000] or "the permit stands",
-        )
-    return "; ".join(said) or None
-
-
-def _lead_back(
-    desk: Desk, change: Change, done: Sequence[_Step], problem: str, *, halfway: bool
-) -> None:
-    failed = halfway
-    for step in reversed(done):
-        trouble = step.back() if step.back is not None else None
-        said = "was led back" if step.back is not None else "has nothing to lead back"
-        with desk.unit() as unit:
-            unit.append(
-                "work.undone",
-                change.subject,
-                outcome=Outcome.FAILURE if trouble else Outcome.SUCCESS,
-                reason=step.name,
-                message=f"{step.name} {said}{f': {trouble}' if trouble else ''}"[:2000],
-            )
-        failed = failed or trouble is not None
-    ending = "has failed, and is not as it was before" if failed else "was led back"
-    with desk.unit() as unit:
-        if failed:
-            record_outcome(unit, change, "failed")
-        give_up(unit, desk.settings, load_change(unit.connection, change.id),
-                reason="failed", message=f"{change.id} {ending}: {problem}"[:1500])  # fmt: skip
 
 
 def _run(argv: list[str], timeout: int) -> str | None:
@@ -273,7 +242,10 @@ def _other_dag(
         return "only a task of change_implementation can start another Dag"
     # One run for each permit: begun again, a step meets the run that it has started.
     run_id = f"{change.id}-{permit.fence}"
-    return others.run(work["dag_id"], run_id, work["conf"], until=permit.expires_at)
+    until = permit.expires_at
+    if declared(change.content) is OnClose.FINISH:
+        until += _TO_FINISH
+    return others.run(work["dag_id"], run_id, work["conf"], until=until)
 
 
 def _flip(desk: Desk, change: Change, work: dict[str, Any]) -> str | None:
@@ -307,6 +279,18 @@ def _flip(desk: Desk, change: Change, work: dict[str, Any]) -> str | None:
     return None
 
 
+def _unflip(desk: Desk, change: Change) -> str | None:
+    """Set the flag to what it was before the change, as the record of that says."""
+    records = desk.ledger.records(event="flag.flipped", change=change.id)
+    if not records:
+        return None
+    # The first: led back twice, it is still what was there before the change.
+    (was,) = json.loads(records[0]["body"])["difference"].values()
+    if was["from"] is None:
+        return "the flag had no value before; take it out of config/values by hand"
+    return _flip(desk, change, {**change.content["implementation"], "value": was["from"]})
+
+
 def _terraform(desk: Desk, work: dict[str, Any]) -> str | None:
     directory = desk.settings.path(work["directory"]).resolve()
     plan = (directory / work["plan"]).resolve()
@@ -319,25 +303,3 @@ def _terraform(desk: Desk, work: dict[str, Any]) -> str | None:
     if found != work["plan_sha256"]:
         return f"the plan is {found[:19]}…, and {work['plan_sha256'][:19]}… was approved"
     return _run(["terraform", f"-chdir={directory}", "apply", "-input=false", str(plan)], 3600)
-
-
-def _write_work(
-    unit: Unit, change: Change, name: str, result: dict[str, Any] | None, *, state: str = "done"
-) -> None:
-    table = schema.work
-    ended: datetime | None = None if state == "started" else unit.now
-    statement = insert(table).values(
-        change_id=change.id, name=name, state=state, tries=1, result=result,
-        started_at=unit.now, finished_at=ended,
-    )  # fmt: skip
-    unit.execute(
-        statement.on_conflict_do_update(
-            index_elements=["change_id", "name"],
-            set_={
-                "state": state,
-                "result": result,
-                "finished_at": ended,
-                "tries": table.c.tries + (1 if state == "started" else 0),
-            },
-        )
-    )

@@ -67,7 +67,7 @@ MACHINES: Mapping[str, tuple[Way, ...]] = {
     ),
     "normal": (
         Way("draft", "assessing", ("requester",)),
-        Way("assessing", "authorizing", ("complete", "time", "conflicts")),
+        Way("assessing", "authorizing", ("complete", "authors", "time", "conflicts")),
         Way("authorizing", "scheduled", ("votes", "time", "conflicts", "bookable")),
         Way("scheduled", "implementing", _START),
         *_AGAIN,
@@ -76,7 +76,7 @@ MACHINES: Mapping[str, tuple[Way, ...]] = {
     ),
     "major": (
         Way("draft", "assessing", ("requester",)),
-        Way("assessing", "authorizing", ("complete", "rehearsed", "time", "conflicts")),
+        Way("assessing", "authorizing", ("complete", "authors", "rehearsed", "time", "conflicts")),
         Way("authorizing", "scheduled", ("votes", "time", "conflicts", "bookable")),
         Way("scheduled", "implementing", _START),
         *_AGAIN,
@@ -85,7 +85,7 @@ MACHINES: Mapping[str, tuple[Way, ...]] = {
     ),
     "emergency": (
         Way("draft", "assessing", ("requester",)),
-        Way("assessing", "authorizing", ("complete", "incident", "blackout")),
+        Way("assessing", "authorizing", ("complete", "authors", "incident", "blackout")),
         Way("authorizing", "scheduled", ("votes", "incident", "blackout", "bookable")),
         Way(
             "scheduled",
@@ -99,7 +99,7 @@ MACHINES: Mapping[str, tuple[Way, ...]] = {
     # It has happened already: it is acknowledged, never approved, scheduled or implemented.
     "retroactive": (
         Way("draft", "assessing", ("requester",)),
-        Way("assessing", "authorizing", ("complete", "happened")),
+        Way("assessing", "authorizing", ("complete", "authors", "happened")),
         Way("authorizing", "review", ("votes",)),
         Way("review", "closed", ("reviewed",)),
         *_AGAIN,

@@ -17,6 +17,8 @@ from include.changes.parties import stakes
 from include.changes.urgent import URGENT, ready
 from include.changes.view import votes
 from include.ledger import Subject, schema
+from include.notices import queue
+from include.notices.board_texts import cab_agenda, cab_minutes
 from include.notices.wording import moment, short_digest
 
 
@@ -35,7 +37,7 @@ def open_meeting(desk: Desk, run_id: str, changes: Sequence[str] | None) -> list
     chosen = waiting(desk, most=agenda.most) if changes is None else list(changes)
     table = schema.ballot
     with desk.unit() as unit:
-        taken = []
+        taken, lines, until = [], [], []
         for name in chosen:
             change = load_change(unit.connection, name, lock=True)
             ballot = open_ballot_of(unit.connection, name)
@@ -54,6 +56,19 @@ def open_meeting(desk: Desk, run_id: str, changes: Sequence[str] | None) -> list
                     .values(meeting=run_id, closes_at=closes)
                 )
             taken.append(name)
+            lines.append(f"{name}: {change.title} ({change.type})")
+            until.append(closes)
+        if taken:
+            queue(
+                unit,
+                cab_agenda(
+                    meeting=run_id,
+                    changes=lines,
+                    decided_by=max(until),
+                    zone=str(desk.catalogue.board.zone),
+                    link=desk.settings.run_url("cab_ballot", run_id),
+                ),
+            )
         unit.append(
             "meeting.opened",
             Subject(kind="meeting", id=run_id),
@@ -128,12 +143,14 @@ def minutes(desk: Desk, run_id: str) -> str | None:
         names = list(rows)
         if not names:
             return None
+        decisions = []
         for name in names:
             change = load_change(connection, name)
             ballot = newest_ballot(connection, change)
             case = case_of(change, connection, desk.clock(), desk.settings)
             decided = ballot.state if ballot is not None else "taken back"
             lines += [f"## {name}: {decided}", ""]
+            decisions.append(f"{name}: {decided} ({change.title})")
             lines += [
                 f"- {vote['seat'].replace('_', ' ')}: {vote['voter']} {vote['choice']}"
                 + ("" if vote["counts"] else " (does not count)")
@@ -147,5 +164,13 @@ def minutes(desk: Desk, run_id: str) -> str | None:
             Subject(kind="meeting", id=run_id),
             message=f"the minutes of {run_id} are written",
             details={"minutes": text[:20_000]},
+        )
+        queue(
+            unit,
+            cab_minutes(
+                meeting=run_id,
+                decisions=decisions,
+                link=desk.settings.run_url("cab_ballot", run_id),
+            ),
         )
     return text

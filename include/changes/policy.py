@@ -39,6 +39,7 @@ class ChangePolicy(Section):
     defaults: _Defaults
     agenda: _Agenda
     backup_max_age: Duration
+    test_environment_max_age: Duration = Field(gt=timedelta(0))
     emergency: _Emergency
     models: _Models
 

@@ -13,14 +13,30 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import AfterValidator, BeforeValidator, Field, TypeAdapter, ValidationInfo
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    ValidationInfo,
+)
 
 from include.calendar import ChangeCalendar
 from include.changes.implementation import Implementation
 from include.changes.references import Objection, objections_to_model, objections_to_work
-from include.changes.words import Identity, Line, Moment, Name, Paragraphs, begins, ends
+from include.changes.words import (
+    Identity,
+    Line,
+    Moment,
+    Name,
+    Paragraphs,
+    begins,
+    ends,
+    unprintable,
+)
 from include.documents import Document, Section, parse_leniently, read_bytes, validate_document
 from include.errors import ConfigError, InputError, Problem, did_you_mean
 from include.fields import Duration
@@ -33,6 +49,8 @@ Level = Literal["low", "medium", "high", "critical"]
 Answer = Literal["none", "low", "medium", "high"]
 Need = Literal["required", "optional", "waived", "not_applicable"]
 Priority = Literal["critical", "high", "normal", "low"]
+# What becomes of the work if its window closes on it; see include.windows.closing.
+OnClosing = Literal["finish", "hold", "roll_back"]
 
 _LONGEST = timedelta(days=7)
 _LARGEST = 2**53 - 1
@@ -86,6 +104,8 @@ Seat = Annotated[Name, _known("seats", "seat of config/approvals.yaml")]
 User = Annotated[Name, _known("people", "person of config/people.yaml")]
 ServiceName = Annotated[Name, _known("services", "service of config/services")]
 Length = Annotated[Duration, AfterValidator(_short)]
+Parameters = dict[Name, str | int | bool]
+PartT = TypeVar("PartT")
 
 
 class Proof(Section):
@@ -189,10 +209,11 @@ class ChangeRequest(Section):
     approvals_required: Annotated[tuple[Seat, ...], Field(max_length=20)] = ()
     implementers: Annotated[tuple[User, ...], Field(max_length=50)] = ()
     implementation: Implementation | None = None
+    on_close: OnClosing | None = None
     scope: Scope = Scope()
     incident: Line | None = None
     model: Annotated[Name, _known("models", "standard model of config/models")] | None = None
-    parameters: dict[Name, str | int | bool] = Field(default_factory=dict)
+    parameters: Parameters = Field(default_factory=dict)
     retroactive: Found | None = None
 
 
@@ -229,8 +250,8 @@ def _contradictions(document: Document, known: Known, wrong: set[str]) -> Iterab
     data = document.data
     kind = data.get("type")
     schedule = data.get("schedule") if isinstance(data.get("schedule"), dict) else {}
-    if isinstance(schedule, dict) and not any(key.startswith("schedule") for key in wrong):
-        parsed = Schedule.model_validate(schedule, context=known)
+    parsed = _alone(_SCHEDULE, schedule, known)
+    if parsed is not None and not any(key.startswith("schedule") for key in wrong):
         zone = known.calendar.zone
         if parsed.planned_start is not None and parsed.planned_end is not None:
             start, end = begins(parsed.planned_start, zone), ends(parsed.planned_end, zone)
@@ -249,12 +270,20 @@ def _contradictions(document: Document, known: Known, wrong: set[str]) -> Iterab
     if kind == "retroactive" and not data.get("retroactive"):
         message = "say when it happened (retroactive: {happened_at: 2026-11-20T03:10})"
         yield document.problem(("retroactive",), message)
+    if data.get("model") and data.get("implementation"):
+        message = "is what the standard model says; leave one of the two out"
+        yield document.problem(("implementation",), message)
+    work = data.get("implementation")
+    proposes = isinstance(work, dict) and work.get("kind") == "model"
+    if proposes and kind in ("standard", "emergency", "retroactive"):
+        message = "a model is approved by the board, in a normal or major change"
+        yield document.problem(("implementation", "kind"), message)
     if kind == "retroactive" and isinstance(schedule, dict) and schedule.get("planned_start"):
         message = "a retroactive change has happened: say retroactive.happened_at instead"
         yield document.problem(("schedule", "planned_start"), message)
     for path, message in (
         *_references(data, known, wrong),
-        *_unsignable(data, ()),
+        *(item for item in _unsignable(data, ()) if ".".join(map(str, item[0])) not in wrong),
         *objections(known.guard, data),
     ):
         yield document.problem(path, message)
@@ -266,7 +295,19 @@ def _contradictions(document: Document, known: Known, wrong: set[str]) -> Iterab
                     yield document.problem((key, index), f'"{item[:60]}" is named twice')
 
 
+_SCHEDULE: TypeAdapter[Schedule] = TypeAdapter(Schedule)
 _WORK: TypeAdapter[Implementation] = TypeAdapter(Implementation)
+_MODEL: TypeAdapter[str] = TypeAdapter(Name)
+_PARAMETERS: TypeAdapter[Parameters] = TypeAdapter(Parameters)
+
+
+def _alone(part: TypeAdapter[PartT], value: Any, known: Known) -> PartT | None:
+    """Return a part read on its own, None where it is wrong: of very many things that are wrong in
+    a file only the first are told, so that none may be told of it."""
+    try:
+        return part.validate_python(value, context=known)
+    except ValidationError:
+        return None
 
 
 def _references(data: dict[str, Any], known: Known, wrong: set[str]) -> Iterator[Objection]:
@@ -278,24 +319,34 @@ def _references(data: dict[str, Any], known: Known, wrong: set[str]) -> Iterator
         )
 
     if sound("implementation"):
-        work = _WORK.validate_python(data["implementation"], context=known)
-        for path, message in objections_to_work(work, known.settings):
+        work = _alone(_WORK, data["implementation"], known)
+        found = () if work is None else objections_to_work(work, known.settings, known.systems)
+        for path, message in found:
             yield ("implementation", *path), message
     if data.get("type") == "standard" and sound("model") and "parameters" not in wrong:
-        given = data.get("parameters") or {}
-        for path, message in objections_to_model(data["model"], given, known.settings):
+        model = _alone(_MODEL, data["model"], known)
+        given = _alone(_PARAMETERS, data.get("parameters") or {}, known)
+        if model is None or given is None:
+            return
+        for path, message in objections_to_model(model, given, known.settings, known.systems):
             if ".".join(map(str, path)) not in wrong:
                 yield path, message
 
 
 def _unsignable(value: Any, path: tuple[str | int, ...]) -> Iterator[Objection]:
-    """Find numbers that JSON cannot say exactly: what people approve is hashed as JSON."""
+    """Find what nobody can approve by what they see of it: numbers that JSON, which is hashed,
+    cannot say exactly, and text that does not show what it says."""
     if isinstance(value, dict):
         for key, item in value.items():
+            if (message := unprintable(key)) is not None:
+                yield (*path, key), f"this key {message}"
             yield from _unsignable(item, (*path, key))
     elif isinstance(value, list):
         for index, item in enumerate(value):
             yield from _unsignable(item, (*path, index))
+    elif isinstance(value, str):
+        if (message := unprintable(value)) is not None:
+            yield path, message
     elif (isinstance(value, float) and not math.isfinite(value)) or (
         isinstance(value, int) and abs(value) > _LARGEST
     ):

@@ -13,6 +13,7 @@ from include.settings import Settings
 
 Level = Literal["low", "medium", "high", "critical"]
 LEVELS: tuple[Level, ...] = ("low", "medium", "high", "critical")
+ANSWERS = ("none", "low", "medium", "high")
 RISKS = (
     "breaking_changes", "performance_degradation", "security_vulnerabilities",
     "integration_failures", "downtime", "data_loss", "user_impact", "compliance_issues",
@@ -44,6 +45,11 @@ class RiskPolicy(Section):
             raise ValueError(f"technical and operational have to hold exactly: {', '.join(RISKS)}")
         if set(self.controls) != set(CONTROLS):
             raise ValueError(f"controls have to be exactly: {', '.join(CONTROLS)}")
+        if set(self.answers) != set(ANSWERS):
+            raise ValueError(f"answers have to be exactly: {', '.join(ANSWERS)}")
+        counts = [self.answers[answer] for answer in ANSWERS]
+        if counts[0] < 0 or counts != sorted(counts):
+            raise ValueError("answers have to rise from none to high, and none counts at least 0")
         if self.unanswered not in self.answers:
             raise ValueError(f'unanswered: "{self.unanswered}" is none of the answers')
         marks = [self.bands.get(level) for level in LEVELS]

@@ -2,24 +2,35 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import AfterValidator, Field, model_validator
 
-from include.changes.standard import Parameter, Value, parameter_objections
-from include.changes.words import Line, Name
+from include.changes.parameter import PLACE, Parameter, Value, fill_in, parameter_objections
+from include.changes.words import Line, Name, unprintable
 from include.documents import Section, load_section
 from include.errors import RequestError, did_you_mean
 from include.settings import Settings
 
-Argv = Annotated[tuple[str, ...], Field(min_length=1, max_length=100)]
+
+def _shown(argv: tuple[str, ...]) -> tuple[str, ...]:
+    for number, word in enumerate(argv, start=1):
+        if (wrong := unprintable(word)) is not None:
+            raise ValueError(f"word {number} {wrong}")
+    return argv
+
+
+Argv = Annotated[tuple[str, ...], Field(min_length=1, max_length=100), AfterValidator(_shown)]
 
 
 class Step(Section):
-    """One step: what runs, how long it may take, and what takes it back."""
+    """One step: what runs, how long it may take, and what takes it back.
+
+    `undo` runs after a step that was done, and after one that failed or was stopped in mid-way: it
+    has to do its work in both. A step without it leaves nothing to take back, however it ends.
+    """
 
     name: Line
     run: Argv
@@ -33,6 +44,17 @@ class Runbook(Section):
     title: Line
     parameters: dict[Name, Parameter] = Field(default_factory=dict)
     steps: tuple[Step, ...] = Field(min_length=1, max_length=100)
+
+    @model_validator(mode="after")
+    def _all_taken(self) -> Runbook:
+        words = [word for step in self.steps for word in (*step.run, *(step.undo or ()))]
+        used = {name for word in words for name in PLACE.findall(word)}
+        if unused := [name for name in self.parameters if name not in used]:
+            raise ValueError(
+                f"no step takes {', '.join(unused)[:200]}; write its name in braces where its "
+                "value goes"
+            )
+        return self
 
 
 def runbook_names(settings: Settings) -> frozenset[str]:
@@ -59,12 +81,11 @@ def frozen_steps(
     book = load_runbook(settings, name)
     for key, message in parameter_objections(book.parameters, parameters):
         raise RequestError(f"implementation.parameters.{key}: {message}")
-    words = {key: str(value) for key, value in parameters.items()}
     return [
         {
             "name": step.name,
-            "run": [_filled(word, words) for word in step.run],
-            "undo": [_filled(word, words) for word in step.undo] if step.undo else None,
+            "run": [fill_in(word, parameters) for word in step.run],
+            "undo": [fill_in(word, parameters) for word in step.undo] if step.undo else None,
             "timeout": step.timeout,
         }
         for step in book.steps
@@ -74,8 +95,3 @@ def frozen_steps(
 def command(argv: list[str]) -> list[str]:
     """Return an argument list as it runs on this machine."""
     return [sys.executable if word == "{python}" else word for word in argv]
-
-
-def _filled(word: str, words: Mapping[str, str]) -> str:
-    # In one pass: what a value says is never read as another parameter's name.
-    return re.sub(r"\{(\w+)\}", lambda match: words.get(match[1], match[0]), word)

@@ -2,69 +2,23 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
-from typing import Annotated, Any
+from typing import Any
 
 from pydantic import Field, model_validator
 
-from include.changes.implementation import Implementation
-from include.changes.risk import Level
+from include.changes.implementation import Implementation, ModelWork, RunbookWork
+from include.changes.parameter import PLACE, Parameter, Value, fill_in, parameter_objections
+from include.changes.risk import LEVELS, Level, answers_of, assess, load_risk_policy
+from include.changes.runbook import frozen_steps, load_runbook
 from include.changes.words import Line, Name, Paragraphs
 from include.documents import Section, load_section
-from include.errors import RequestError, did_you_mean
+from include.errors import InputError, RequestError, did_you_mean
 from include.fields import Duration
+from include.instants import format_duration
 from include.ledger.record import content_hash
 from include.settings import Settings
-
-Value = str | int | bool
-
-
-class Parameter(Section):
-    """A bounded parameter: one of `choices`, a number from `least` to `most`, or a `pattern`."""
-
-    description: Line
-    choices: tuple[Value, ...] = ()
-    least: int | None = None
-    most: int | None = None
-    pattern: Annotated[str, Field(max_length=200)] | None = None
-
-    @model_validator(mode="after")
-    def _bounded(self) -> Parameter:
-        numbers = self.least is not None and self.most is not None
-        if sum((bool(self.choices), numbers, self.pattern is not None)) != 1:
-            raise ValueError("bound it by exactly one of: choices, least and most, pattern")
-        if self.pattern is not None:
-            try:
-                re.compile(self.pattern)
-            except re.error as error:
-                raise ValueError(f"pattern: {error}") from error
-        return self
-
-    def objection(self, value: Value) -> str | None:
-        """Return why a value is out of bounds, None if it is not."""
-        if self.choices:
-            allowed = any(type(item) is type(value) and item == value for item in self.choices)
-            return None if allowed else f"must be one of {', '.join(map(_as_yaml, self.choices))}"
-        if self.pattern is not None:
-            text = isinstance(value, str) and len(value) <= 200
-            return (
-                None
-                if text and re.fullmatch(self.pattern, str(value))
-                else f"must match {self.pattern}"
-            )
-        whole = isinstance(value, int) and not isinstance(value, bool)
-        least, most = self.least or 0, self.most or 0
-        return (
-            None
-            if whole and least <= int(value) <= most
-            else f"must be a whole number from {self.least} to {self.most}"
-        )
-
-
-def _as_yaml(value: Value) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 class Model(Section):
@@ -82,10 +36,18 @@ class Model(Section):
     parameters: dict[Name, Parameter] = Field(default_factory=dict)
     implementation: Implementation
 
-    @property
-    def digest(self) -> str:
-        """Return what the board approves: SHA-256 over everything that the model says."""
-        return content_hash(self.model_dump(mode="json"))
+    @model_validator(mode="after")
+    def _consistent(self) -> Model:
+        if isinstance(self.implementation, ModelWork):
+            message = "implementation: a model is approved by the board, never by a model"
+            raise ValueError(message)  # noqa: TRY004 - pydantic explains only ValueErrors
+        used = set(_places(self.implementation.model_dump(mode="json")))
+        if unused := [name for name in self.parameters if name not in used]:
+            raise ValueError(
+                f"implementation: nothing in it takes {', '.join(unused)[:200]}; write its name in "
+                "braces where its value goes"
+            )
+        return self
 
 
 def model_names(settings: Settings) -> frozenset[str]:
@@ -104,7 +66,17 @@ def load_model(settings: Settings, name: str) -> Model:
     return load_section(settings.config_file(relative), Model, name=settings.label(relative))
 
 
-def misfits(model: Model, content: Mapping[str, Any]) -> list[str]:
+def model_digest(settings: Settings, model: Model) -> str:
+    """Return what the board approves: SHA-256 over everything that the model says, and over the
+    runbook that it follows. RequestError and ConfigError where that runbook cannot be used."""
+    said = model.model_dump(mode="json")
+    if isinstance(model.implementation, RunbookWork):
+        book = load_runbook(settings, model.implementation.runbook)
+        said["steps"] = book.model_dump(mode="json")
+    return content_hash(said)
+
+
+def misfits(settings: Settings, model: Model, content: Mapping[str, Any]) -> list[str]:
     """Return everything in which a change leaves the bounds of its model."""
     given = content.get("parameters") or {}
     found = [
@@ -117,25 +89,65 @@ def misfits(model: Model, content: Mapping[str, Any]) -> list[str]:
     risk = content.get("risk") or {}
     if risk.get("downtime_required") and not model.downtime_required:
         found.append("needs downtime, which the model does not")
-    if filled(model, content.get("parameters") or {}) != content.get("implementation"):
+    found += _riskier(settings, model, content)
+    found += _lengths(model, content.get("slot") or {})
+    scope = content.get("scope") or {}
+    if scope.get("commits") or scope.get("artefact"):
+        found.append("brings code (scope), which the model does not")
+    if seats := content.get("approvals_required"):
+        named = ", ".join(seats).replace("_", " ")
+        found.append(f"asks for the approval of {named}, and is put to nobody: make it normal")
+    if not found and _otherwise(settings, model, content):
         found.append("is not implemented as the model says")
     return found
 
 
-def filled(model: Model, parameters: Mapping[str, Value]) -> dict[str, Any]:
-    """Return the model's implementation with its parameters filled in where `{name}` stands."""
+def _riskier(settings: Settings, model: Model, content: Mapping[str, Any]) -> Iterator[str]:
+    declared = (content.get("risk") or {}).get("level")
+    if declared is not None and LEVELS.index(declared) > LEVELS.index(model.risk_level):
+        yield f"is of {declared} risk, and the model of {model.risk_level}"
+        return
+    policy = load_risk_policy(settings)
+    # What a change that answers nothing comes to, the board has approved with the model.
+    silent = assess(policy, declared=model.risk_level, answers={}, evidence={}).level
+    computed = assess(policy, declared=None, answers=answers_of(content), evidence={}).level
+    if LEVELS.index(computed) > LEVELS.index(silent):
+        yield f"is of {computed} risk by its own answers, and the model of {model.risk_level}"
+
+
+def _lengths(model: Model, slot: Mapping[str, Any]) -> Iterator[str]:
+    for part, what, length in (
+        ("duration", "the work", model.duration),
+        ("rollback", "the way back", model.rollback),
+    ):
+        given, wanted = slot.get(part), format_duration(length)
+        if given is not None and given != wanted:
+            yield f"plans {given} for {what}, and the model {wanted}"
+
+
+def _otherwise(settings: Settings, model: Model, content: Mapping[str, Any]) -> bool:
+    try:
+        wanted = filled(settings, model, content.get("parameters") or {})
+    except InputError:
+        return True
+    return bool(wanted != content.get("implementation"))
+
+
+def filled(settings: Settings, model: Model, parameters: Mapping[str, Value]) -> dict[str, Any]:
+    """Return the model's implementation with its parameters filled in where `{name}` stands, a
+    runbook's steps frozen into it. RequestError where the runbook does not take a value."""
     plain: dict[str, Any] = _fill(model.implementation.model_dump(mode="json"), parameters)
+    if isinstance(model.implementation, RunbookWork):
+        plain["steps"] = frozen_steps(settings, plain["runbook"], plain["parameters"])
     return plain
 
 
 def _fill(value: Any, parameters: Mapping[str, Value]) -> Any:
     if isinstance(value, str):
-        whole = re.fullmatch(r"\{([a-z_]+)\}", value)
+        whole = PLACE.fullmatch(value)
         if whole and whole[1] in parameters:
             return parameters[whole[1]]
-        return re.sub(
-            r"\{([a-z_]+)\}", lambda match: str(parameters.get(match[1], match[0])), value
-        )
+        return fill_in(value, parameters)
     if isinstance(value, Mapping):
         return {key: _fill(item, parameters) for key, item in value.items()}
     if isinstance(value, list | tuple):
@@ -143,15 +155,10 @@ def _fill(value: Any, parameters: Mapping[str, Value]) -> Any:
     return value
 
 
-def parameter_objections(
-    parameters: Mapping[str, Parameter], given: Mapping[str, Value]
-) -> Iterator[tuple[str, str]]:
-    """Return (name, message) for each value that is not taken, out of bounds, or missing."""
-    for name in given:
-        if name not in parameters:
-            yield name, f"is not taken{did_you_mean(name[:60], parameters)}"
-    for name, parameter in parameters.items():
-        if name not in given:
-            yield name, f"is missing ({parameter.description})"
-        elif (wrong := parameter.objection(given[name])) is not None:
-            yield name, wrong
+def _places(value: Any) -> Iterator[str]:
+    """Return the names for which values are filled in."""
+    if isinstance(value, str):
+        yield from PLACE.findall(value)
+    elif isinstance(value, Mapping | list | tuple):
+        for item in value.values() if isinstance(value, Mapping) else value:
+            yield from _places(item)

@@ -7,14 +7,14 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.engine import Connection
 
 from include.changes.change import Change
 from include.changes.condition import Condition, go, no, unknown
 from include.changes.policy import ChangePolicy
-from include.changes.standard import load_model, misfits
+from include.changes.standard import load_model, misfits, model_digest
 from include.errors import InputError
 from include.instants import format_instant
 from include.ledger import Subject, Unit, schema
@@ -38,17 +38,19 @@ def standing(
         return (no("model", "a standard change names its model", "the requester"),)
     try:
         model = load_model(settings, name)
+        digest = model_digest(settings, model)
     except InputError as error:
         return (unknown("model", str(error), "the requester"),)
-    if model.digest != named.get("digest"):
+    if digest != named.get("digest"):
         message = f"{name} was changed since this was submitted; submit it again"
         return (no("model", message, "the requester"),)
     table = schema.model
     row = connection.execute(
-        select(table).where(table.c.name == name, table.c.digest == model.digest)
+        select(table).where(table.c.name == name, table.c.digest == digest)
     ).first()
     if row is None:
-        return (no("model", f"the board has not approved {name} version {model.version}", BOARD),)
+        message = f"the board has not approved {name} version {model.version} as it is now"
+        return (no("model", message, BOARD),)
     if row.suspended_at is not None:
         return (no("model", f"{name} is suspended: {row.suspended_because}", BOARD),)
     if (harm := _harm(connection, name, row.approved_at)) is not None:
@@ -56,7 +58,7 @@ def standing(
         return (no("model", message, BOARD),)
     if row.expires_at <= now:
         return (no("model", f"{name} was approved until {format_instant(row.expires_at)}", BOARD),)
-    wrong = misfits(model, content)
+    wrong = misfits(settings, model, content)
     if wrong:
         return tuple(no("model", f"{name}: {item}", "the requester") for item in wrong)
     message = f"fits {name} version {model.version}, approved until {row.expires_at:%Y-%m-%d}"
@@ -93,7 +95,8 @@ def approve_model(unit: Unit, settings: Settings, change: Change, policy: Change
     """Enter the model that an authorised change proposes as approved, unless edited since."""
     work = change.content["implementation"]
     model = load_model(settings, str(work["model"]))
-    if model.digest != work["digest"]:
+    digest = model_digest(settings, model)
+    if digest != work["digest"]:
         return
     values: dict[str, Any] = {
         "version": model.version,
@@ -103,13 +106,11 @@ def approve_model(unit: Unit, settings: Settings, change: Change, policy: Change
         "suspended_at": None,
         "suspended_because": None,
     }
-    statement = insert(schema.model).values(name=work["model"], digest=model.digest, **values)
+    statement = insert(schema.model).values(name=work["model"], digest=digest, **values)
     unit.execute(statement.on_conflict_do_update(index_elements=["name", "digest"], set_=values))
     unit.append(
         "model.approved",
-        Subject(
-            kind="model", id=work["model"], version=str(model.version), content_hash=model.digest
-        ),
+        Subject(kind="model", id=work["model"], version=str(model.version), content_hash=digest),
         reason=change.id,
         message=f"{work['model']} version {model.version} may be used until "
         f"{format_instant(values['expires_at'])}",
@@ -121,15 +122,18 @@ def watch_model(unit: Unit, change: Change, policy: ChangePolicy) -> None:
     """Suspend the model of a change that has just ended, if it has lost its credit.
 
     An incident or a failure that its newest changes add up to: fewer than `least_success` of the
-    last `window` were successful.
+    last `window` were successful. What failed before the board approved it anew was the board's
+    to judge, and counts no more.
     """
     if change.model is None:
         return
-    table = schema.change
+    table, model = schema.change, schema.model
+    approved = select(func.max(model.c.approved_at)).where(model.c.name == change.model)
     outcomes = list(
         unit.execute(
             select(table.c.outcome)
             .where(table.c.model == change.model, table.c.outcome.is_not(None))
+            .where(func.coalesce(table.c.finished_at, unit.now) >= approved.scalar_subquery())
             .order_by(table.c.finished_at.desc().nulls_last(), table.c.id.desc())
             .limit(policy.models.window)
         ).scalars()

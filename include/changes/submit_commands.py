@@ -96,13 +96,17 @@ def _edit(options: argparse.Namespace) -> Any:
     return desk.edit(change.id, request, person, expected=options.revision)
 
 
+# Far deeper than any key of a request lies.
+_DEEPEST = 12
+
+
 def _with(data: dict[str, Any], item: str) -> dict[str, Any]:
     """Return `data` with one key set as `a.b=value` says, the value read as YAML."""
     from include.documents import parse_document
 
     key, mark, text = item.partition("=")
     steps = key.strip().split(".")
-    if not mark or not all(steps):
+    if not mark or not all(steps) or len(steps) > _DEEPEST:
         raise RequestError(f'"{item[:60]}" is no KEY=VALUE')
     value = parse_document(text.encode(), f"--set {key}").data
     result = dict(data)

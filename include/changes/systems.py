@@ -1,4 +1,8 @@
-"""config/systems.yaml: what production consists of, and what needs what."""
+"""config/systems.yaml: what production consists of, and what needs what.
+
+Two systems may need each other, directly or around a circle: such are felt in each other, and a
+file that could not say so would hide conflicts. What walks along needs goes to each system once.
+"""
 
 from __future__ import annotations
 
@@ -59,7 +63,8 @@ class Systems:
 
 
 def load_systems(settings: Settings) -> Systems:
-    """Return the systems of the file and those of the services; ConfigError for unknown needs."""
+    """Return the systems of the file and those of the services; ConfigError for needs that are
+    unknown, or the system itself."""
     name = "systems.yaml"
     document = read_document(settings.config_file(name), name=settings.label(name))
     file = validate_document(document, _File)
@@ -71,6 +76,14 @@ def load_systems(settings: Settings) -> Systems:
         for system, section in file.systems.items()
         for index, needed in enumerate(section.needs)
         if needed not in file.systems
+    ]
+    problems += [
+        document.problem(
+            ("systems", system, "needs", section.needs.index(system)),
+            f"{system} needs itself; name what else has to run for it, or nothing",
+        )
+        for system, section in file.systems.items()
+        if system in section.needs
     ]
     if problems:
         raise ConfigError(problems)

@@ -7,6 +7,7 @@ from datetime import timedelta
 
 from sqlalchemy import func, select
 
+from include.changes.broken_run import Start, known_notices
 from include.changes.case import Case, case_of
 from include.changes.change import load_changes
 from include.changes.condition import refusals
@@ -52,24 +53,16 @@ def ready(desk: Desk, *, urgent: bool) -> list[str]:
     return found
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Start:
-    """An emergency that is to be implemented at once, by a run of this id."""
-
-    change: str
-    run_id: str
-
-
 def approved(desk: Desk, change_id: str | None = None) -> list[Start]:
     """Return the emergencies that are approved and not begun: no window opens for them.
 
-    Each is named with one run for as long as its slot is booked, however often it is asked for;
+    Each is named with one run for what its board approved, however often it is asked for;
     `change_id` asks about that change alone.
     """
-    change, slot = schema.change, schema.slot
+    change, ballot = schema.change, schema.ballot
     query = (
-        select(change.c.id, func.max(slot.c.id).label("slot"))
-        .join(slot, (slot.c.change_id == change.c.id) & slot.c.released_at.is_(None))
+        select(change.c.id, func.max(ballot.c.id).label("ballot"))
+        .join(ballot, ballot.c.change_id == change.c.id)
         .where(change.c.type == "emergency", change.c.state == "scheduled")
         .where(change.c.release_id.is_(None))
         .group_by(change.c.id)
@@ -79,7 +72,7 @@ def approved(desk: Desk, change_id: str | None = None) -> list[Start]:
         query = query.where(change.c.id == change_id)
     with desk.ledger.read() as connection:
         rows = connection.execute(query).all()
-    return [Start(change=row.id, run_id=f"emergency__{row.id}__{row.slot}") for row in rows]
+    return [Start(change=row.id, run_id=f"emergency__{row.id}__{row.ballot}") for row in rows]
 
 
 def look_after(desk: Desk) -> list[Call]:
@@ -120,9 +113,7 @@ def _remind(desk: Desk) -> None:
             for change in load_changes(connection, open_)
             for notice in _owed(case_of(change, connection, now, desk.settings))
         ]
-        keys = [notice.dedupe_key for notice in notices]
-        query = select(schema.notice.c.dedupe_key).where(schema.notice.c.dedupe_key.in_(keys))
-        known = set(connection.execute(query).scalars())
+    known = known_notices(desk, notices)
     for notice in notices:
         if notice.dedupe_key in known:
             continue

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.engine import Connection
 
-from include.changes import checklist
+from include.changes import checklist, items
 from include.changes.ballot import Ballot, newest_ballot, recorded_votes
 from include.changes.case import Case, case_of
 from include.changes.change import Change
@@ -38,7 +38,7 @@ def view(desk: Desk, change: Change) -> dict[str, Any]:
             "next": None if way is None else way.target,
             "checklist": plain(
                 checklist.conditions(
-                    case, (*checklist.tests_of(change.content), *checklist.BEFORE, *checklist.AFTER)
+                    case, (*checklist.tests_of(change.content), *items.BEFORE, *items.AFTER)
                 )
             ),
             "duties": [

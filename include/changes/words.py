@@ -19,18 +19,34 @@ _NAMED_ADDRESS = re.compile(r"^[^<>]*<([^<>\s@]+@[^<>\s@]+)>$")
 _SPACE = re.compile(r"\s")
 
 
+# Invisible, or turning what stands around them about: what is read is not what is approved. The
+# joiners and direction marks that scripts need are not among them.
+_MISLEADING = frozenset(
+    "\u00ad\u200b\u2060\ufeff\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+)
+
+
 def _plain_text(value: Any) -> Any:
-    if isinstance(value, bool | int | float | date):
+    if isinstance(value, bool | int | float | date | bytes):
         # YAML reads `2.3`, `yes` and `2025-02-01` as something else than the text that was meant.
         message = f"must be text; put it in quotes (read as {type(value).__name__})"
         raise ValueError(message)  # noqa: TRY004 - pydantic explains only ValueErrors
     return value
 
 
-def _printable(value: str) -> str:
+def unprintable(value: str) -> str | None:
+    """Return why a text does not show what it says, None where it does."""
     for character in value:
         if unicodedata.category(character) == "Cc" and character not in "\n\t":
-            raise ValueError(f"holds the control character U+{ord(character):04X}")
+            return f"holds the control character U+{ord(character):04X}"
+        if character in _MISLEADING:
+            return f"holds the invisible character U+{ord(character):04X}; take it out"
+    return None
+
+
+def _printable(value: str) -> str:
+    if (wrong := unprintable(value)) is not None:
+        raise ValueError(wrong)
     return value.strip()
 
 
@@ -41,7 +57,7 @@ def _one_line(value: str) -> str:
 
 
 def _filled(value: str) -> str:
-    if not value:
+    if not any(unicodedata.category(character)[0] in "LNPSM" for character in value):
         raise ValueError("is empty")
     return value
 

@@ -9,6 +9,7 @@ import urllib.request
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 from include.services.service import SmokeTest
 
@@ -60,8 +61,21 @@ def request(
     )
 
 
-# Slots are on this network: a proxy from the environment would answer in their place.
-_direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+class _SameOrigin(urllib.request.HTTPRedirectHandler):
+    """Follows a redirect only to where it comes from; any other one is itself the answer."""
+
+    def redirect_request(
+        self, req: urllib.request.Request, fp: Any, code: int, msg: str, headers: Any, newurl: str
+    ) -> urllib.request.Request | None:
+        old, new = urlsplit(req.full_url), urlsplit(newurl)
+        if (old.scheme, old.netloc) != (new.scheme, new.netloc):
+            return None
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
+# Slots are on this network: a proxy from the environment would answer in their place. So would the
+# load balancer, with the version that serves, where a slot sends people to its public address.
+_direct = urllib.request.build_opener(urllib.request.ProxyHandler({}), _SameOrigin)
 
 
 def _answered(call: urllib.request.Request, timeout: float) -> Any:

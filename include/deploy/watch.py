@@ -188,8 +188,8 @@ class _Analysis:
         """Return what can be said now; `over` says that it is the last chance to say it."""
         try:
             health = self._target.health(self._colour)
-            for slot in Colour:
-                self._counted[slot] = self._metrics.counts(slot)
+            self._counted[self._colour] = self._metrics.counts(self._colour)
+            self._counted[self._colour.other] = self._counted_beside()
         except TargetError as error:
             lost = Judgement(verdict="inconclusive", reason="no_figures", message=str(error))
             return self._ceilings(self._sample(), last=over) or lost
@@ -225,6 +225,16 @@ class _Analysis:
             seconds=passed,
             held=max(0.0, passed - self._duration),
         )
+
+    def _counted_beside(self) -> Counts:
+        try:
+            return self._metrics.counts(self._colour.other)
+        except MetricsLost:
+            if self._front is None:
+                raise
+            # Nobody is led to the other slot, and many a source has nothing to say of such a one.
+            # That the source works is known by what it has just said of this slot.
+            return Counts(requests=0, errors=0)
 
     def _extended(self, new: Sample, *, over: bool) -> Judgement:
         if not over and self._last is not None:

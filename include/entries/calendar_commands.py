@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from include.calendar import commands
 from include.calendar.assessment_commands import is_change_file
-from include.calendar.command_line import Known, calendar_file, now, time_range
+from include.calendar.command_line import Known, calendar_file, load, now, time_range
 from include.errors import LedgerError
 from include.output import print_progress
 
@@ -25,6 +25,8 @@ add_arguments = commands.add_arguments
 
 def run(options: argparse.Namespace) -> int:
     """Answer the question; see `include.cli` for the exit status."""
+    if options.systems:
+        _tell_strangers(options)
     named = getattr(options, "id", "work")
     asks = named != "work" and not is_change_file(named) and options.config is None
     if options.ledger:
@@ -35,6 +37,20 @@ def run(options: argparse.Namespace) -> int:
         except LedgerError as error:
             print_progress(f"hims: only the calendar's file is asked: {error}")
     return commands.run(options)
+
+
+def _tell_strangers(options: argparse.Namespace) -> None:
+    """Say which systems nothing names: no freeze stops them, so they seem open."""
+    calendar = load(options)
+    named = {name for window in calendar.windows for name in window.systems}
+    named |= {name for blackout in calendar.blackouts for name in blackout.systems}
+    if named.issuperset(options.systems):
+        return
+    from include.entries.known_systems import strangers
+    from include.settings import load_settings
+
+    for sentence in strangers(load_settings(), calendar, options.systems):
+        print_progress(f"hims: {sentence}; only rules for all systems are asked")
 
 
 def _ledger() -> Ledger:

@@ -13,6 +13,7 @@ from include.ledger.connection import open_ledger
 from include.output import print_json, print_line
 from include.people import People, Person, load_people
 from include.people.sign_in import sign_in
+from include.privacy import screen
 from include.settings import Settings, load_settings
 
 
@@ -31,6 +32,10 @@ class Desk:
         """Open a unit of work in the person's name."""
         with self.ledger.write(self.actor, Source(kind="cli"), datetime.now(UTC)) as unit:
             yield unit
+
+    def words(self, text: str, *, where: str) -> str:
+        """Return what may be kept of what the person says; RequestError for a patient's data."""
+        return screen(self.settings, "comment", text, where=where)
 
 
 def open_desk(user: str) -> Desk:

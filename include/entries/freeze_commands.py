@@ -9,13 +9,14 @@ import argparse
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from include.calendar.command_line import add_instant, duration
+from include.calendar.command_line import add_environment, add_instant, duration
 from include.calendar.wall_time import Span, local_span_text
 from include.errors import RequestError
 from include.instants import format_instant
 from include.output import print_json, print_line
 
 if TYPE_CHECKING:
+    from include.entries.desk import Desk
     from include.entries.freeze import Scope
 
 
@@ -30,8 +31,8 @@ def declare(actions: Any) -> None:
                      help="… or how long it lasts, like 2h")  # fmt: skip
     add.add_argument("--system", dest="systems", metavar="S", action="append", default=[],
                      help="a system that it stops; repeat for several (default: all)")  # fmt: skip
-    add.add_argument("--environment", dest="environments", metavar="E", action="append",
-                     default=[], help='"*" for everywhere (default: production)')  # fmt: skip
+    add_environment(add, dest="environments", action="append", default=[], everywhere=True,
+                    help='"*" for everywhere (default: production)')  # fmt: skip
     add.add_argument("--owner", metavar="USER", help="who answers for it (default: --user)")
     _signed(add, _add)
 
@@ -77,6 +78,7 @@ def _add(options: argparse.Namespace) -> int:
         raise RequestError("say when it ends: either --end or --for")
     desk = open_desk(options.user)
     owner = known_person(desk.people, options.owner or options.user)
+    _check_systems(desk, options)
     with desk.unit() as unit:
         start = options.start or unit.now
         span = Span(start, options.end or start + options.length)
@@ -87,7 +89,7 @@ def _add(options: argparse.Namespace) -> int:
             span=span,
             scope=_scope(options),
             owner=owner,
-            reason=options.reason,
+            reason=desk.words(options.reason, where="--reason"),
         )
     return say(outcome, as_json=options.json)
 
@@ -98,7 +100,8 @@ def _lift(options: argparse.Namespace) -> int:
 
     desk = open_desk(options.user)
     with desk.unit() as unit:
-        outcome = lift(unit, desk.person, options.id, reason=options.reason)
+        reason = desk.words(options.reason, where="--reason")
+        outcome = lift(unit, desk.person, options.id, reason=reason)
     return say(outcome, as_json=options.json)
 
 
@@ -109,6 +112,7 @@ def _except(options: argparse.Namespace) -> int:
 
     desk = open_desk(options.user)
     owner = known_person(desk.people, options.owner)
+    _check_systems(desk, options)
     with desk.unit() as unit:
         outcome = except_from_freeze(
             unit,
@@ -117,8 +121,8 @@ def _except(options: argparse.Namespace) -> int:
             span=Span(options.start or unit.now, options.end),
             scope=_scope(options),
             owner=owner,
-            reason=options.reason,
-            control=options.control,
+            reason=desk.words(options.reason, where="--reason"),
+            control=desk.words(options.control, where="--control"),
         )
     return say(outcome, as_json=options.json)
 
@@ -177,6 +181,16 @@ def _list(options: argparse.Namespace) -> int:
     if not freezes and not releases:
         print_line("nothing is frozen")
     return 0
+
+
+def _check_systems(desk: Desk, options: argparse.Namespace) -> None:
+    from include.calendar import load_calendar
+    from include.entries.known_systems import check_systems
+
+    name = "calendar.yaml"
+    settings = desk.settings
+    calendar = load_calendar(settings.config_file(name), name=settings.label(name))
+    check_systems(settings, calendar, options.systems)
 
 
 def _scope(options: argparse.Namespace) -> Scope:

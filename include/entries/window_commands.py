@@ -70,7 +70,7 @@ def _extend(options: argparse.Namespace) -> int:
             options.change,
             window=options.window or window_of_kind_extended(calendar),
             span=Span(start, options.end or start + options.length),
-            reason=options.reason,
+            reason=desk.words(options.reason, where="--reason"),
         )
     return say(outcome, as_json=options.json)
 
@@ -88,7 +88,7 @@ def _decide(options: argparse.Namespace, *, grant: bool) -> int:
             _calendar(desk.settings, unit.connection, change),
             options.id,
             grant=grant,
-            reason=options.reason,
+            reason=desk.words(options.reason, where="--reason"),
         )
     return say(outcome, as_json=options.json)
 

@@ -9,15 +9,16 @@ from include.ledger.ledger import Ledger
 from include.settings import Settings
 
 
-def open_ledger(settings: Settings, *, demo: bool = False) -> Ledger:
+def open_ledger(settings: Settings, *, demo: bool = False, keep: int = 0) -> Ledger:
     """Return the ledger of $AIRFLOW_CONN_RELEASE_CONTROL_DB, else the one that `up` made here.
 
     With `demo` it is the made-up one of `./hims demo-data` on this machine, wherever the other is.
+    `keep` is how many connections stay open.
     Raises LedgerError when there is neither.
     """
     url = os.environ.get("AIRFLOW_CONN_RELEASE_CONTROL_DB")
     if url and "://" in url and not demo:
-        return Ledger(url.replace("postgres://", "postgresql://", 1))
+        return Ledger(url.replace("postgres://", "postgresql://", 1), keep=keep)
     from include.stack.secrets import load_secrets
 
     secrets = load_secrets(settings.state_dir)
@@ -29,5 +30,6 @@ def open_ledger(settings: Settings, *, demo: bool = False) -> Ledger:
     return Ledger(
         secrets.database_url(
             "ledger_app", "ledger_demo" if demo else "ledger", settings.overall.ports.postgres
-        )
+        ),
+        keep=keep,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from datetime import UTC, datetime
 
+from include.errors import RequestError
 from include.instants import format_instant
 from include.ledger.connection import open_ledger
 from include.ledger.hold import Answer, Scope, holds, lift_hold, place_hold
@@ -12,6 +13,7 @@ from include.ledger.record import Source
 from include.output import print_json, print_line
 from include.people import load_people
 from include.people.sign_in import sign_in
+from include.privacy import screen
 from include.settings import Settings, load_settings
 
 
@@ -36,25 +38,33 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Return 0 when it is done (for a list: when a hold is in force), 1 when not."""
     settings = load_settings()
-    return _list(settings, options) if options.hold == "list" else _act(settings, options)
+    if options.hold == "list":
+        return _list(settings, options)
+    for name in ("release", "change"):
+        if (said := getattr(options, name, None)) is not None and not said.strip():
+            raise RequestError(f"--{name}: names nothing; say which, or --everything")
+    return _act(settings, options)
 
 
 def _act(settings: Settings, options: argparse.Namespace) -> int:
     person, actor = sign_in(settings, load_people(settings), options.user)
     allowed = person.may("hold_records")
+    reason = screen(settings, "comment", options.reason, where="--reason")
     with open_ledger(settings).write(actor, Source(kind="cli"), datetime.now(UTC)) as unit:
         if options.hold == "lift":
-            answer = lift_hold(unit, options.id, options.reason, allowed=allowed)
+            answer = lift_hold(unit, options.id, reason, allowed=allowed)
         else:
             kind, subject = _scope(options)
-            answer = place_hold(unit, kind, subject, options.reason, allowed=allowed)
+            answer = place_hold(unit, kind, subject, reason, allowed=allowed)
     return _print(answer, json=options.json)
 
 
 def _scope(options: argparse.Namespace) -> tuple[Scope, str | None]:
     if options.release is not None:
-        return "release", options.release
-    return ("change", options.change) if options.change is not None else ("everything", None)
+        return "release", options.release.strip()
+    return (
+        ("change", options.change.strip()) if options.change is not None else ("everything", None)
+    )
 
 
 def _print(answer: Answer, *, json: bool) -> int:

@@ -10,8 +10,8 @@ A unit that ends without a record is refused: state never changes without a line
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -21,11 +21,11 @@ from sqlalchemy import Executable, cast, create_engine, func, select, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.engine import Connection, CursorResult, Row, make_url
 from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
-from sqlalchemy.pool import NullPool
 
 from include.errors import LedgerAway, LedgerError
 from include.instants import format_duration
 from include.ledger import schema
+from include.ledger.lines import Lines
 from include.ledger.placing import Placer
 from include.ledger.record import (
     Actor,
@@ -74,9 +74,11 @@ class Unit:
     has changed (rows.py).
     """
 
-    def __init__(self, connection: Connection, actor: Actor, source: Source, now: datetime) -> None:
-        self._connection = connection
-        self._used = False
+    def __init__(
+        self, connect: Callable[[], Connection], actor: Actor, source: Source, now: datetime
+    ) -> None:
+        self._connect = connect
+        self._connection: Connection | None = None
         self._bodies: list[str] = []
         self._last: Record | None = None
         self.actor = actor
@@ -88,7 +90,8 @@ class Unit:
     @property
     def connection(self) -> Connection:
         """Return the transaction's connection."""
-        self._used = True
+        if self._connection is None:
+            self._connection = self._connect()
         return self._connection
 
     def execute(self, statement: Executable, *arguments: Any) -> CursorResult[Any]:
@@ -138,22 +141,26 @@ class Unit:
         self._last = line
         return line
 
-    def end(self) -> None:
-        """Write the records and commit; raise LedgerError if there is none."""
+    def end(self, line: Any) -> None:
+        """Write the records and commit; raise LedgerError if there is none.
+
+        Records alone go by `line`, one of the driver's connections.
+        """
         if self._last is None:
             raise LedgerError("a unit of work ended without a record; nothing was written")
-        if self._used and (keys := touched(self._connection)):
-            self._bodies[-1] = replace(self._last, rows=digests(self._connection, keys)).body()
-        raw: Any = self._connection.connection.dbapi_connection
+        changed = self._connection
+        if changed is not None and (keys := touched(changed)):
+            self._bodies[-1] = replace(self._last, rows=digests(changed, keys)).body()
+        raw: Any = line if changed is None else changed.connection.dbapi_connection
         values = [value for body in self._bodies for value in (body, leaf_hash(body))]
         statement = _INSERT.format(", ".join(["(%s, %s)"] * len(self._bodies)))
         # Records alone are one statement: the server's own transaction is enough for that.
         try:
-            if not self._used:
+            if changed is None:
                 raw.autocommit = True
             with closing(raw.cursor()) as cursor:
                 cursor.execute(statement, values)
-            if self._used:
+            if changed is not None:
                 raw.commit()
         except psycopg2.Error as error:
             raise DBAPIError.instance(statement, None, error, psycopg2.Error) from error
@@ -167,14 +174,17 @@ class Unit:
 class Ledger:
     """The ledger in one PostgreSQL database. `url` is a libpq-style URL of the application role.
 
-    Units are rare and workers are short-lived, so that each unit has a connection of its own; a
-    process that writes all the time asks to `keep` so many of them open.
+    One connection stays open from one use to the next: signing in is most of what a small unit
+    costs. A process that writes all the time asks to `keep` more of them open.
     """
 
     def __init__(self, url: str, *, keep: int = 0) -> None:
         pool: dict[str, Any] = (
             # One more for the placer: signing in twice a second costs more than all it places.
-            {"pool_size": keep + 1, "pool_recycle": 600} if keep else {"poolclass": NullPool}
+            {"pool_size": keep + 1, "pool_recycle": 600}
+            if keep
+            # Asked first whether it still is there: servers are restarted between two units.
+            else {"pool_size": 1, "max_overflow": -1, "pool_pre_ping": True}
         )
         self._placer = Placer(self.sequence_new) if keep else None
         self._engine = create_engine(
@@ -187,6 +197,7 @@ class Ledger:
             },
             **pool,
         )
+        self._lines = Lines(self._engine, keep) if keep else None
 
     @contextmanager
     def write(self, actor: Actor, source: Source, now: datetime) -> Iterator[Unit]:
@@ -195,18 +206,26 @@ class Ledger:
         Raises LedgerAway when the database cannot be reached or ended a deadlock, LedgerError when
         the block changed state without appending a record.
         """
-        with self._translated(), self._engine.connect() as connection:
-            unit = Unit(connection, actor, source, now)
-            yield unit
-            unit.end()
-            connection.rollback()
-            if self._placer is None:
+        with self._translated(), ExitStack() as open_until_the_end:
+            if self._lines is None or self._placer is None:
+                connection = open_until_the_end.enter_context(self._engine.connect())
+                unit = Unit(lambda: connection, actor, source, now)
+                yield unit
+                unit.end(connection.connection.dbapi_connection)
+                connection.rollback()
                 _sequence(connection)
             else:
+                line = open_until_the_end.enter_context(self._lines.one())
+                connect = self._engine.connect
+                unit = Unit(lambda: open_until_the_end.enter_context(connect()), actor, source, now)
+                yield unit
+                unit.end(line)
                 self._placer.wanted()
 
     def close(self) -> None:
         """Close the connections that are kept open."""
+        if self._lines is not None:
+            self._lines.close()
         self._engine.dispose()
 
     @contextmanager
@@ -253,6 +272,8 @@ class Ledger:
             raw = self._engine.connect()
         with raw:
             connection = raw.execution_options(isolation_level="AUTOCOMMIT")
+            # Closed afterwards, never used again: the lock is the session's.
+            connection.detach()
             with self._translated():
                 for name, value in _LOST_SOON.items():
                     connection.execute(select(func.set_config(name, value, False)))

@@ -91,7 +91,8 @@ def _who(record: Mapping[str, Any]) -> str:
     actor, source = record["actor"], record["source"]
     name = actor["name"] if actor["name"] in actor["user"] else f"{actor['name']} {actor['user']}"
     task = source.get("task_id") if source["kind"] == "dag" else None
-    return f"{name} ({actor['auth']}), {task or source['kind']}"
+    account = f" as {source['account']}" if source.get("account") else ""
+    return f"{name} ({actor['auth']}), {task or source['kind']}{account}"
 
 
 def _below(record: Mapping[str, Any]) -> Iterator[str]:

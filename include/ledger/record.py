@@ -42,7 +42,10 @@ class Actor:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """Through which door it came: `dag`, `cli`, `ui` or `api`, and which task if it was one."""
+    """Through which door it came: `dag`, `cli`, `ui` or `api`, and which task if it was one.
+
+    At a shell, `account` is the operating system's account that it came from, whoever acts.
+    """
 
     kind: str
     dag_id: str | None = None
@@ -50,6 +53,7 @@ class Source:
     task_id: str | None = None
     map_index: int | None = None
     try_number: int | None = None
+    account: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,7 +102,8 @@ class Record:
             "message": self.message,
             "actor": _filled(self.actor, ("user", "name", "auth")),
             "source": _filled(
-                self.source, ("kind", "dag_id", "run_id", "task_id", "map_index", "try_number")
+                self.source,
+                ("kind", "dag_id", "run_id", "task_id", "map_index", "try_number", "account"),
             ),
             "subject": _filled(self.subject, ("kind", "id", "version", "content_hash")),
             "release": self.release,

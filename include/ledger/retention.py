@@ -3,14 +3,17 @@
 45 CFR 164.316(b)(2)(i): six years from creation or from when it was last in effect, whichever is
 later. What a record says of a release or change is in effect while anything still happens to it and
 while its version serves people; a version of a policy is while it is in force. A legal hold wins.
-Pruning leaves the record's place, time, kind and leaf hash, and a record of its own says what went.
+Pruning (pruning.py) leaves the record's place, time, kind and leaf hash, and a record of its own
+says what went.
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import func, select, text
@@ -18,12 +21,12 @@ from sqlalchemy.engine import Connection
 
 from include.ledger import schema
 from include.ledger.hold import holds
-from include.ledger.ledger import Ledger
-from include.ledger.record import Actor, Source, Subject, time_text
+from include.ledger.record import content_hash, time_text
 
 YEARS = 6
-# So many records are named by one record of pruning.
-BATCH = 500
+# A signed head says from when on a record existed: what was sealed later than this after its time
+# is kept for as long as if it were from then, since nothing else proves how old it is.
+SEALED_LATE = timedelta(days=31)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,12 +40,30 @@ class Expired:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Pruned:
-    """What went, or would go: records, texts, and how many records a hold keeps."""
+class Plan:
+    """What may go as of an instant: records and texts, and how many records a hold keeps."""
 
+    at: datetime
     records: tuple[Expired, ...]
     texts: tuple[str, ...]
     held: int
+
+    def __bool__(self) -> bool:
+        """Return whether anything may go."""
+        return bool(self.records or self.texts)
+
+    @property
+    def digest(self) -> str:
+        """Return `sha256:<hex>` over exactly what may go."""
+        named = [[item.seq, item.leaf_hash] for item in self.records]
+        return content_hash({"records": named, "texts": list(self.texts)})
+
+
+def plan_pruning(connection: Connection, at: datetime) -> Plan:
+    """Return what may go as of `at`, by the holds and the state of now."""
+    found, held = expired(connection, at)
+    texts = [] if held else list(_texts(connection, at, {item.seq for item in found}))
+    return Plan(at=at, records=tuple(found), texts=tuple(texts), held=held)
 
 
 def retain_until(created: datetime, last_in_effect: datetime | None) -> datetime:
@@ -71,11 +92,12 @@ def expired(connection: Connection, now: datetime) -> tuple[list[Expired], int]:
         .order_by(table.c.seq)
     ).all()  # fmt: skip
     effect = _Effect(connection)
+    late = set(connection.execute(_LATE, {"since": _years_before(now) + SEALED_LATE}).scalars())
     found, kept = [], 0
     held = [hold for hold in holds(connection) if hold.lifted_at is None]
     for row in rows:
         last = effect.of(row.event, row.release, row.change, row.body)
-        if last == _STILL or retain_until(_instant(row.time), last) > now:
+        if row.seq in late or last == _STILL or retain_until(_instant(row.time), last) > now:
             continue
         if any(
             hold.subject is None
@@ -90,37 +112,12 @@ def expired(connection: Connection, now: datetime) -> tuple[list[Expired], int]:
     return found, kept
 
 
-def prune(ledger: Ledger, actor: Actor, source: Source, now: datetime, *, dry: bool) -> Pruned:
-    """Prune whatever may go, each batch with the record that names it; with `dry` only look."""
-    with ledger.read() as connection:
-        found, held = expired(connection, now)
-        texts = [] if held else list(_texts(connection, now, {item.seq for item in found}))
-    outcome = Pruned(records=tuple(found), texts=tuple(texts), held=held)
-    if dry:
-        return outcome
-    for batch in _batches(found):
-        with ledger.write(actor, source, now) as unit:
-            seqs = [item.seq for item in batch]
-            gone = unit.execute(select(func.prune_records(seqs))).scalar_one()
-            unit.append(
-                "retention.pruned",
-                Subject(kind="ledger", id="records"),
-                message=f"{gone} records of before {batch[-1].time[:10]} are pruned after "
-                f"{YEARS} years; their leaf hashes stand",
-                details={
-                    "records": [{"seq": item.seq, "leaf_hash": item.leaf_hash} for item in batch]
-                },
-            )
-    if texts:
-        with ledger.write(actor, source, now) as unit:
-            gone = unit.execute(select(func.forget_texts(texts, now))).scalar_one()
-            unit.append(
-                "retention.forgotten",
-                Subject(kind="ledger", id="texts"),
-                message=f"{gone} texts are forgotten after {YEARS} years; their hashes stand",
-                details={"texts": texts},
-            )
-    return outcome
+# What a head covers that was signed after an instant, as the first one.
+_LATE = text(
+    "SELECT seq FROM leaf WHERE position >= coalesce("
+    "(SELECT max(size) FROM head WHERE sealed_at <= :since), 0)"
+    " AND position < coalesce((SELECT max(size) FROM head), 0)"
+)
 
 
 # In effect still: has no end to count from.
@@ -155,8 +152,6 @@ class _Effect:
         return max(ends, default=None)
 
     def _policy(self, body: str) -> datetime | None:
-        import json
-
         digest = json.loads(body).get("subject", {}).get("content_hash")
         if digest is not None and digest in self._policies:
             return _STILL
@@ -214,16 +209,46 @@ def _instant(value: str) -> datetime:
     return datetime.fromisoformat(value)
 
 
-def _batches(items: list[Expired]) -> Iterator[list[Expired]]:
-    for start in range(0, len(items), BATCH):
-        yield items[start : start + BATCH]
+@dataclass(frozen=True, slots=True)
+class Stub:
+    """What the record of a pruning says of one that went: its leaf hash, and the SHA-256 of what
+    stands in its place. `at` is when that was."""
+
+    leaf_hash: str
+    stub: str
+    at: datetime
+
+    def fits(self, body: str, leaf: bytes, time: str, sealed: datetime | None) -> bool:
+        """Return whether a row is what was left, with the leaf hash that it had, of a record of
+        `time` that had had its time; `sealed` is when its head was signed."""
+        left = "sha256:" + hashlib.sha256(body.encode("utf-8")).hexdigest()
+        try:
+            due = retain_until(datetime.fromisoformat(time), None) <= self.at
+            if sealed is not None:
+                due = due and retain_until(sealed - SEALED_LATE, None) <= self.at
+        except (ValueError, TypeError):
+            return False
+        return due and (self.leaf_hash, self.stub) == ("sha256:" + leaf.hex(), left)
 
 
-def pruned_leaves(connection: Connection) -> Mapping[int, str]:
-    """Return seq and leaf hash of every record that a record says was pruned."""
-    said = text(
-        "SELECT (item ->> 'seq')::bigint, item ->> 'leaf_hash' FROM record,"
-        " jsonb_array_elements((body::jsonb) -> 'details' -> 'records') AS item"
-        " WHERE event = 'retention.pruned' AND NOT pruned"
-    )
-    return {int(seq): str(leaf) for seq, leaf in connection.execute(said)}
+def pruned_stubs(connection: Connection) -> Mapping[int, Stub]:
+    """Return, by seq, every record that a record says was pruned. What is no such record, whoever
+    wrote it, says nothing."""
+    table = schema.record
+    bodies = connection.execute(
+        select(table.c.body)
+        .where(table.c.event == "retention.pruned", table.c.pruned.is_(False))
+        .order_by(table.c.seq)
+    ).scalars()
+    found: dict[int, Stub] = {}
+    for body in bodies:
+        try:
+            said = json.loads(body)
+            at = datetime.fromisoformat(said["time"])
+            found |= {
+                int(item["seq"]): Stub(str(item["leaf_hash"]), str(item["stub"]), at)
+                for item in said["details"]["records"]
+            }
+        except (ValueError, KeyError, TypeError, RecursionError):
+            continue
+    return found

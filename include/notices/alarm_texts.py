@@ -89,32 +89,31 @@ def incident_resolved(
     )
 
 
-def ledger_alarm(*, key: str, reason: str, link: str | None = None) -> Notice:
-    """Tell that the ledger does not verify; `key` is what was found, like its first bad record."""
+def ledger_alarm(*, finding: str, key: str) -> Notice:
+    """Tell that the ledger does not verify; `key` tells one set of findings from another."""
     return write(
         "ledger.alarm",
         "ledger",
         key,
-        title="The ledger does not verify",
-        text="Releases are frozen until a person has looked. Run ./hims audit verify.",
-        fields={"Found": sentence(reason)},
-        link=link,
+        title="The ledger does not verify: releases are frozen",
+        text=(
+            f"{sentence(shorten(one_line(finding), 500))} No permit is issued until a security "
+            "officer or an operations manager acknowledges it (./hims audit acknowledge)."
+        ),
     )
 
 
-def drift_found(
-    *, service: str, environment: str, expected: str, found: str, link: str | None = None
-) -> Notice:
-    """Tell that an environment runs another version than the ledger says."""
+def drift_found(*, service: str, environment: str, said: str, change: str) -> Notice:
+    """Tell that an environment is not what the ledger says; `change` is open for it."""
     return write(
         "drift.found",
         f"{service} in {environment}",
-        expected,
-        found,
-        title=f"{service}: {environment} runs {one_line(found) or 'nothing that is known'}",
-        text="No release put it there.",
-        fields={"The ledger says": one_line(expected) or "nothing"},
-        link=link,
+        change,
+        title=f"{service}: {environment} is not what the ledger says",
+        text=(
+            f"{sentence(shorten(one_line(said), 500))} {change} is open for it, and the service is "
+            "locked until a second person unlocks it."
+        ),
     )
 
 

@@ -13,9 +13,9 @@ from include.errors import DeliveryError
 from include.ledger import Ledger, Outcome, Source, Subject, Unit
 from include.notices import queue_state
 from include.notices.channel import Arrived, Channel, Root
-from include.notices.notice import Notice, QueuedNotice
+from include.notices.notice import QueuedNotice
 from include.notices.outbox import from_row
-from include.notices.queue_state import ACTOR, Thread
+from include.notices.queue_state import ACTOR, Attempt, Thread
 from include.notices.summary import Summary, summarise
 from include.notices.thread_names import subject_of
 from include.notices.wording import moment, one_line
@@ -65,6 +65,8 @@ class Batch:
         self._down: DeliveryError | None = None
         self._place: str | None = None
         self._failures = 0
+        # Why a thread's first message could not be edited.
+        self._unshown = ""
 
     def send(self) -> bool:
         """Send the batch; return whether more may be due."""
@@ -75,7 +77,9 @@ class Batch:
             if not_before is not None and not_before > now:
                 return False
             rows = queue_state.due(connection, means.name, now, self._size)
-            stale = queue_state.stale_threads(connection, means.name)
+            more = len(rows) == self._size
+            # What threads show is brought up to date once, behind everything that is due.
+            stale = () if more else queue_state.stale_threads(connection, means.name)
             late = queue_state.superseded(connection, means.name, rows)
             items = [self._item(row, now) for row in rows]
             for item in items:
@@ -88,7 +92,6 @@ class Batch:
             return False
         self._begin(items, now)
         self._send_all(items)
-        more = len(rows) == self._size
         self._show(stale, more=more)
         self._settle(items)
         return more and self._down is None
@@ -229,14 +232,20 @@ class Batch:
             self._stale.setdefault(name, True)
         if more:
             return
+        shown = 0
         for name, is_stale in self._stale.items():
             thread = self._threads[name]
             if not is_stale or thread.root is None or not thread.said or self._down is not None:
                 continue
+            if self._means.out_of_time() and self.count + self.failed + shown:
+                # It stays stale: the next delivery goes on here.
+                break
+            shown += 1
             summary = self._summary(thread)
             try:
                 self._means.channel.show(thread.root, summary)
             except DeliveryError as error:
+                self._unshown = one_line(str(error), 300)
                 if error.down:
                     self._down = error
                 continue
@@ -252,9 +261,11 @@ class Batch:
         with means.ledger.write(ACTOR, means.source, now) as unit:
             untouched = [i.row.id for i in items if not i.touched and i.row.state == "queued"]
             queue_state.set_states(unit, name, "queued", untouched)
-            for item in items:
-                if item.touched:
-                    self._write(unit, item)
+            touched = [(item, self._attempt(item)) for item in items if item.touched]
+            address = means.channel.name
+            queue_state.set_deliveries(unit, name, address, [attempt for _, attempt in touched])
+            for item, attempt in touched:
+                self._append(unit, item, attempt.attempts)
             for thread, stale in self._stale.items():
                 queue_state.set_thread(unit, name, self._threads[thread], stale=stale)
             if self._down is not None:
@@ -264,36 +275,38 @@ class Batch:
                 queue_state.set_channel(unit, name, failures=failures, not_before=again, error=said)
             elif self._failures and self.count:
                 queue_state.set_channel(unit, name, failures=0, not_before=None, error=None)
-            if not any(item.touched for item in items):
-                unit.append(
-                    "notice.shown",
-                    Subject(kind="outbox", id="notices"),
-                    message=f"{means.channel.name}: what threads show was brought up to date",
-                )
+            if not touched:
+                self._append_shown(unit)
 
-    def _write(self, unit: Unit, item: _Item) -> None:
+    def _append_shown(self, unit: Unit) -> None:
+        channel, why = self._means.channel.name, self._unshown
+        what = f"{channel}: what threads show"
+        unit.append(
+            "notice.shown",
+            Subject(kind="outbox", id="notices"),
+            message=f"{what} was not brought up to date: {why}"
+            if why
+            else f"{what} was brought up to date",
+            outcome=Outcome.FAILURE if why else Outcome.SUCCESS,
+            reason="channel_failed" if why else "done",
+        )
+
+    def _attempt(self, item: _Item) -> Attempt:
+        arrived = item.arrived if item.state == "delivered" else None
+        remark = "" if arrived is None else arrived.remark
+        return Attempt(
+            notice=item.row.id,
+            state=item.state,
+            attempts=item.row.attempts + (item.state != "dropped"),
+            not_before=item.not_before,
+            error=one_line(remark, 300) if remark else item.why or None,
+            delivered_at=None if arrived is None else item.at,
+            message_id=None if arrived is None else arrived.id,
+            late=None if arrived is None else item.queued.late is not None,
+        )
+
+    def _append(self, unit: Unit, item: _Item, attempts: int) -> None:
         channel, notice = self._means.channel.name, item.queued.notice
-        attempts = item.row.attempts + (item.state != "dropped")
-        values: dict[str, Any] = {
-            "state": item.state,
-            "address": channel,
-            "attempts": attempts,
-            "not_before": item.not_before,
-        }
-        if item.why:
-            values["last_error"] = item.why
-        if item.arrived is not None and item.state == "delivered":
-            values |= {
-                "delivered_at": item.at,
-                "message_id": item.arrived.id,
-                "late": item.queued.late is not None,
-            }
-            if item.arrived.remark:
-                values["last_error"] = one_line(item.arrived.remark, 300)
-        queue_state.set_delivery(unit, self._means.name, item.row.id, **values)
-        self._append(unit, item, notice, channel, attempts)
-
-    def _append(self, unit: Unit, item: _Item, notice: Notice, channel: str, attempts: int) -> None:
         told = f"“{notice.title}”"
         details: dict[str, Any] = {"channel": channel, "attempts": attempts}
         subject = Subject(kind="notice", id=str(item.row.id))

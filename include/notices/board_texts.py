@@ -6,26 +6,24 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from include.notices.notice import Notice
-from include.notices.wording import count, moment, one_line, shorten
+from include.notices.wording import bullets, count, moment
 from include.notices.writing import write
-
-_LINES = 20
 
 
 def cab_agenda(
     *,
-    sitting: str,
+    meeting: str,
     changes: Sequence[str],
     decided_by: datetime,
     zone: str,
     link: str | None = None,
 ) -> Notice:
-    """Send the agenda of `sitting` (an id like `CAB-2026-11-26`); `changes` are its lines."""
+    """Send the agenda of `meeting` (the run's id); `changes` are its lines."""
     return write(
         "cab.agenda",
-        sitting,
-        title=f"{one_line(sitting)}: {count(len(changes), 'change')} on the agenda",
-        text=_listed(changes) or "Nothing is to be decided.",
+        f"CAB {meeting}",
+        title=f"CAB: {count(len(changes), 'change')} on the agenda",
+        text=bullets(changes),
         fields={"Decided by": moment(decided_by, zone)},
         link=link,
         phase="agenda",
@@ -33,21 +31,14 @@ def cab_agenda(
     )
 
 
-def cab_minutes(*, sitting: str, decisions: Sequence[str], link: str | None = None) -> Notice:
-    """Send the minutes of `sitting`; `decisions` are its lines."""
+def cab_minutes(*, meeting: str, decisions: Sequence[str], link: str | None = None) -> Notice:
+    """Send the minutes of `meeting` (the run's id); `decisions` are its lines."""
     return write(
         "cab.minutes",
-        sitting,
-        title=f"{one_line(sitting)}: minutes",
-        text=_listed(decisions) or "Nothing was decided.",
+        f"CAB {meeting}",
+        title=f"CAB: minutes of {count(len(decisions), 'change')}",
+        text=bullets(decisions),
         link=link,
         phase="minutes",
         final=True,
     )
-
-
-def _listed(lines: Sequence[str]) -> str:
-    shown = [f"• {shorten(one_line(line), 200)}" for line in lines[:_LINES]]
-    if len(lines) > _LINES:
-        shown.append(f"… and {len(lines) - _LINES} more")
-    return "\n".join(shown)

@@ -7,10 +7,8 @@ from datetime import datetime
 
 from include.instants import format_instant
 from include.notices.notice import Notice, Severity
-from include.notices.wording import count, listed, moment, one_line, shorten
+from include.notices.wording import bullets, count, listed, moment, one_line
 from include.notices.writing import write
-
-_LINES = 20
 
 
 def window_opens(
@@ -48,10 +46,7 @@ def window_closes(
     link: str | None = None,
 ) -> Notice:
     """Tell that `window` (which opened at `opens`) has closed, and what is `unfinished`."""
-    lines = [f"• {shorten(one_line(line), 200)}" for line in unfinished[:_LINES]]
-    if len(unfinished) > _LINES:
-        lines.append(f"… and {len(unfinished) - _LINES} more")
-    left = "Unfinished:\n" + "\n".join(lines) if unfinished else "Nothing is unfinished."
+    left = f"Unfinished:\n{bullets(unfinished)}" if unfinished else "Nothing is unfinished."
     return write(
         "calendar.closed",
         _thread(window, opens),

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from include.notices.notice import Audience, Notice, Severity
-from include.notices.wording import listed, moment, one_line, sentence, shorten, stretch
+from include.notices.wording import bullets, listed, moment, one_line, sentence, shorten, stretch
 from include.notices.writing import write
 
 _LONGEST = 120
@@ -77,7 +77,7 @@ def votes_void(
     *, change: str, title: str, revision: int, voters: Sequence[str], changed: Sequence[str]
 ) -> Notice:
     """Tell voters that what they voted on was edited, and what changed."""
-    lines = "\n".join(f"• {shorten(one_line(line), 200)}" for line in changed[:12])
+    lines = bullets(changed, most=12)
     return _notice(
         "votes.void",
         change,
@@ -158,9 +158,18 @@ def checklist_asks(
 
 
 def checklist_said(
-    *, change: str, title: str, checkpoint: str, go: bool, by: str, comment: str, key: str
+    *,
+    change: str,
+    title: str,
+    checkpoint: str,
+    go: bool,
+    by: str,
+    not_done: Sequence[str],
+    comment: str,
+    key: str,
 ) -> Notice:
-    """Tell what a person said to the checklist, and with which words."""
+    """Tell what a person said to the checklist, what is not done, and with which words."""
+    lines = "".join(f"\n• not done: {sentence(item)}" for item in not_done)
     said = f": “{shorten(one_line(comment), _LONGEST)}”" if one_line(comment) else "."
     return _notice(
         "checklist.said",
@@ -168,7 +177,7 @@ def checklist_said(
         f"{checkpoint}:{key}",
         severity=Severity.INFO if go else Severity.WARNING,
         title=f"{change}: {one_line(checkpoint)}: {'yes' if go else 'no'}",
-        text=f"{_title(title)}. By {one_line(by)}{said}",
+        text=f"{_title(title)}. By {one_line(by)}{said}{lines}",
         question=checkpoint,
         answered=True,
     )
@@ -208,8 +217,66 @@ def refused(*, change: str, title: str, key: str, reasons: Sequence[str]) -> Not
         audience=Audience.OPERATIONS,
         severity=Severity.CRITICAL,
         title=f"{change}: not started",
-        text=f"{_title(title)}. In the way:\n"
-        + "\n".join(f"• {sentence(line)}" for line in reasons),
+        text=f"{_title(title)}. In the way:\n" + bullets(map(sentence, reasons)),
+    )
+
+
+def stands_still(
+    *,
+    change: str,
+    title: str,
+    reasons: Sequence[str],
+    broken: bool,
+    begun: bool,
+    key: str,
+    link: str,
+    by_itself: bool = True,
+) -> Notice:
+    """Tell that a change has stopped on its way, why, and how it goes on.
+
+    With `broken` its run fails again and again; not `by_itself` goes on what somebody has stopped.
+    """
+    lines = bullets(map(sentence, reasons))
+    if broken:
+        then = (
+            "See in the run's log what breaks it, mend that, and let it begin again "
+            f"(./hims change again {change}, or clear the run): what was done already is not done "
+            "twice."
+        )
+    elif by_itself:
+        then = (
+            f"Once that is answered (./hims change why {change}) the run begins again by itself "
+            "within minutes."
+        )
+    else:
+        then = f"To let it begin again: ./hims change again {change}."
+    back = f" To have it led back: ./hims change lead-back {change}."
+    cancel = f" If it is not to go on: ./hims change cancel {change}."
+    return _notice(
+        "change.stands_still",
+        change,
+        key,
+        title=f"{change}: stands still",
+        text=f"{_title(title)}. In the way:\n{lines}\n{then}{back if begun else cancel}",
+        link=link,
+    )
+
+
+def led_back(*, change: str, title: str, key: str, why: str, whole: bool, plan: str) -> Notice:
+    """Tell that a change did not stay in production, why, and what is left to do by hand."""
+    text = (
+        "All that was done was led back."
+        if whole
+        else "Not all of it could be led back: production is not as it was before. The rollback "
+        f"plan: {sentence(plan) if plan else 'none was given.'}"
+    )
+    return _notice(
+        "change.led_back",
+        change,
+        key,
+        severity=Severity.WARNING if whole else Severity.CRITICAL,
+        title=f"{change}: led back" if whole else f"{change}: failed, and is not as before",
+        text=f"{_title(title)}: {sentence(why)} {text} It has to be reviewed.",
     )
 
 

@@ -106,7 +106,9 @@ def mail(queued: QueuedNotice, sender: str, recipients: Sequence[str]) -> EmailM
     message = EmailMessage()
     message["From"] = sender
     message["To"] = ", ".join(recipients)
-    message["Subject"] = _MARKS.get(notice.severity, "") + shorten(notice.title, _SUBJECT)
+    message["Subject"] = _MARKS.get(notice.severity, "") + _verbatim(
+        shorten(notice.title, _SUBJECT)
+    )
     # When it was said, not when it got through: mailboxes sort by it.
     message["Date"] = format_datetime(queued.created_at)
     message["Message-ID"] = f"<notice-{queued.mark}@{domain}>"
@@ -118,6 +120,12 @@ def mail(queued: QueuedNotice, sender: str, recipients: Sequence[str]) -> EmailM
     message.set_content(_text(queued), cte="quoted-printable")
     message.add_alternative(_html(queued), subtype="html", cte="quoted-printable")
     return message
+
+
+def _verbatim(subject: str) -> str:
+    """Return a subject that no reader takes for an encoded one: what such a word says may hold the
+    end of a line, and with it headers and a body of its own."""
+    return subject.replace("=?", "=\N{WORD JOINER}?")
 
 
 def _text(queued: QueuedNotice) -> str:
@@ -144,7 +152,8 @@ def _html(queued: QueuedNotice) -> str:
     )
     late = f'<p style="color:#8a4b00">{html.escape(queued.late)}</p>' if queued.late else ""
     return (
-        '<!doctype html><html><body style="font:15px/1.45 sans-serif;color:#1d1c1d">'
+        '<!doctype html><html><body style="font:15px/1.45 sans-serif;color:#1d1c1d;'
+        'overflow-wrap:anywhere">'
         f'<h2 style="font-size:18px">{html.escape(notice.title)}</h2><p>{_lines(notice.text)}</p>'
         f"<table>{rows}</table>{button}{late}</body></html>\n"
     )

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, func, or_, select, update
+from sqlalchemy import ColumnElement, Row, cast, column, func, or_, select, update, values
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.engine import Connection
 
@@ -177,27 +177,33 @@ def load_thread(connection: Connection, channel: str, name: str) -> Thread:
     thread.root = Root(id=found.root_id, place=found.place)
     thread.shown = found.shown
     there = (
-        select(notice, notice_delivery.c.late)
+        select(
+            notice,
+            notice_delivery.c.late,
+            func.row_number().over(order_by=notice.c.id).label("place"),
+            func.count().over().label("number"),
+        )
         .join(notice_delivery, notice_delivery.c.notice_id == notice.c.id)
         .where(
             notice_delivery.c.channel == channel,
             notice_delivery.c.state == "delivered",
             notice.c.thread == name,
         )
+        .subquery()
     )
-    first = connection.execute(there.order_by(notice.c.id).limit(1)).first()
-    told = or_(notice.c.standing.is_not(None), notice.c.final)
-    recent = there.where(told).order_by(notice.c.id.desc()).limit(_REMEMBERED)
-    latest = connection.execute(there.order_by(notice.c.id.desc()).limit(1)).first()
-    rows = {row.id: row for row in connection.execute(recent)}
-    rows |= {row.id: row for row in (first, latest) if row is not None}
-    thread.said = [from_row(rows[id_]) for id_ in sorted(rows)]
-    if first is not None:
+    ends = there.c.place.in_((1, there.c.number))
+    rows = connection.execute(
+        select(there)
+        .where(or_(ends, there.c.standing.is_not(None), there.c.final))
+        .order_by((there.c.place == 1).desc(), there.c.id.desc())
+        .limit(1 + _REMEMBERED)
+    ).all()
+    if rows:
+        first = rows[0]
         thread.first = from_row(first)
         thread.late_since = first.created_at if first.late else None
-    thread.count = int(
-        connection.execute(select(func.count()).select_from(there.subquery())).scalar_one()
-    )
+        thread.said = [thread.first, *(from_row(row) for row in reversed(rows[1:]))]
+        thread.count = first.number
     return thread
 
 
@@ -237,39 +243,76 @@ def set_channel(
     unit: Unit, channel: str, *, failures: int, not_before: datetime | None, error: str | None
 ) -> None:
     """Keep how a channel fares."""
-    values = {"failures": failures, "not_before": not_before, "last_error": error}
-    statement = upsert(notice_channel).values(channel=channel, **values)
-    unit.execute(statement.on_conflict_do_update(index_elements=["channel"], set_=values))
+    kept = {"failures": failures, "not_before": not_before, "last_error": error}
+    statement = upsert(notice_channel).values(channel=channel, **kept)
+    unit.execute(statement.on_conflict_do_update(index_elements=["channel"], set_=kept))
 
 
 def set_thread(unit: Unit, channel: str, thread: Thread, *, stale: bool) -> None:
     """Keep a thread's first message, and what it shows."""
     if thread.root is None:
         return
-    values = {
+    kept = {
         "root_id": thread.root.id,
         "place": thread.root.place,
         "shown": thread.shown,
         "stale": stale,
     }
-    statement = upsert(notice_thread).values(channel=channel, thread=thread.name, **values)
-    unit.execute(statement.on_conflict_do_update(index_elements=["channel", "thread"], set_=values))
+    statement = upsert(notice_thread).values(channel=channel, thread=thread.name, **kept)
+    unit.execute(statement.on_conflict_do_update(index_elements=["channel", "thread"], set_=kept))
 
 
-def set_states(unit: Unit, channel: str, state: str, ids: Sequence[int], **values: Any) -> None:
+def set_states(unit: Unit, channel: str, state: str, ids: Sequence[int], **changed: Any) -> None:
     """Give all these deliveries one state."""
     if ids:
         table = notice_delivery
         unit.execute(
             update(table)
             .where(table.c.channel == channel, table.c.notice_id.in_(ids))
-            .values(state=state, **values)
+            .values(state=state, **changed)
         )
 
 
-def set_delivery(unit: Unit, channel: str, id_: int, **values: Any) -> None:
-    """Change one delivery."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """What became of one delivery. What is None stays as it was, but for `not_before`."""
+
+    notice: int
+    state: str
+    attempts: int
+    not_before: datetime | None = None
+    error: str | None = None
+    delivered_at: datetime | None = None
+    message_id: str | None = None
+    late: bool | None = None
+
+
+def set_deliveries(unit: Unit, channel: str, address: str, attempts: Sequence[Attempt]) -> None:
+    """Keep what became of some deliveries of one channel, in one statement."""
+    if not attempts:
+        return
     table = notice_delivery
+    columns = [field.name for field in fields(Attempt)]
+    made = values(*(column(name) for name in columns), name="made").data(
+        [tuple(getattr(attempt, name) for name in columns) for attempt in attempts]
+    )
+
+    def kept(name: str, where: str) -> ColumnElement[Any]:
+        """Nulls alone have no type of their own."""
+        own = table.c[where]
+        return func.coalesce(cast(made.c[name], own.type), own)
+
     unit.execute(
-        update(table).where(table.c.channel == channel, table.c.notice_id == id_).values(**values)
+        update(table)
+        .where(table.c.channel == channel, table.c.notice_id == made.c.notice)
+        .values(
+            address=address,
+            state=made.c.state,
+            attempts=made.c.attempts,
+            not_before=cast(made.c.not_before, table.c.not_before.type),
+            last_error=kept("error", "last_error"),
+            delivered_at=kept("delivered_at", "delivered_at"),
+            message_id=kept("message_id", "message_id"),
+            late=kept("late", "late"),
+        )
     )

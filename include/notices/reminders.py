@@ -28,10 +28,13 @@ SHARES = (0.5, 0.9)
 SHORTEST = timedelta(hours=1)
 
 
-def queue_reminders(ledger: Ledger, people: People, now: datetime) -> int:
-    """Queue the reminders that are due at `now`; return how many of them are new."""
+def queue_reminders(ledger: Ledger, people: People, now: datetime, *, zone: str) -> int:
+    """Queue the reminders that are due at `now`; return how many of them are new.
+
+    `zone` is where people are told by when they answer.
+    """
     with ledger.read() as connection:
-        due = [*_freezes(connection, now), *_questions(connection, people, now)]
+        due = [*_freezes(connection, now), *_questions(connection, people, now, zone)]
         keys = [one.dedupe_key for one in due]
         query = select(notice.c.dedupe_key).where(notice.c.dedupe_key.in_(keys))
         known = set(connection.execute(query).scalars())
@@ -62,7 +65,9 @@ def _freezes(connection: Connection, now: datetime) -> Iterable[Notice]:
                 )
 
 
-def _questions(connection: Connection, people: People, now: datetime) -> Iterable[Notice]:
+def _questions(
+    connection: Connection, people: People, now: datetime, zone: str
+) -> Iterable[Notice]:
     users = {person.name: person.user for person in people.people}
     answer_by = notice.c.standing["answer_by"].astext
     # Text in UTC sorts as instants do.
@@ -92,7 +97,7 @@ def _questions(connection: Connection, people: People, now: datetime) -> Iterabl
                 people=question.asked,
                 users=[users[name] for name in question.asked if name in users],
                 until=question.answer_by,
-                zone="UTC",
+                zone=zone,
                 key=f"{asking.dedupe_key}:{gone[-1]:.0%}",
                 link=asking.link,
             )

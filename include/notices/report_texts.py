@@ -8,6 +8,7 @@ from datetime import datetime
 
 from include.notices.notice import Notice
 from include.notices.wording import (
+    bullets,
     count,
     listed,
     one_line,
@@ -18,30 +19,33 @@ from include.notices.wording import (
 from include.notices.writing import write
 
 _LONGEST = 2500
-_CHANGES = 15
+# What a channel shows of one system's changes: a list that is cut says how much of it is missing.
+_CHANGES, _LIST = 15, 1200
 
 
 def report_ready(
     *,
     report: str,
+    title: str,
     period: str,
     summary: str,
-    figures: Mapping[str, str] | None = None,
+    figures: Mapping[str, str],
+    digest: str,
     link: str | None = None,
-    key: str = "",
 ) -> Notice:
-    """Tell that `report` (`Weekly change report`) of `period` is ready, with its figures.
+    """Tell that `report` (`weekly-2026-W47`) is ready, with its figures.
 
-    `key` tells one edition of the same period from the next.
+    `digest` tells one edition of the same period from the next.
     """
     return write(
         "report.ready",
-        f"{one_line(report)} {one_line(period)}",
-        key,
-        title=f"{one_line(report)}, {one_line(period)}",
+        report,
+        digest,
+        title=f"{one_line(title)}: {one_line(period)}",
         text=shorten(paragraph(summary), _LONGEST),
-        fields=figures or {},
+        fields=figures,
         link=link,
+        final=True,
     )
 
 
@@ -75,18 +79,9 @@ def upcoming(
         for name in one.systems:
             if name in by_system:
                 by_system[name].append(one)
-    fields = {
-        name: "\n".join(
-            f"• {one.id} ({one_line(one.state)}): {shorten(one_line(one.title), 80)}, "
-            f"{stretch(one.start, one.end, zone)}"
-            for one in found[:_CHANGES]
-        )
-        + (f"\n… and {len(found) - _CHANGES} more" if len(found) > _CHANGES else "")
-        for name, found in by_system.items()
-        if found
-    }
+    fields = {name: _list(found, zone) for name, found in by_system.items() if found}
     quiet = [name for name, found in by_system.items() if not found]
-    text = f"{count(len(coming), 'change')} in {one_line(period)}."
+    text = f"{count(len(coming), 'change')}, {one_line(period)}."
     if quiet and coming:
         text += f" Nothing for {listed(quiet)}."
     return write(
@@ -99,3 +94,12 @@ def upcoming(
         people=people,
         link=link,
     )
+
+
+def _list(coming: Sequence[Coming], zone: str) -> str:
+    lines = (
+        f"{one.id} ({one_line(one.state)}): {shorten(one_line(one.title), 80)}, "
+        f"{stretch(one.start, one.end, zone)}"
+        for one in coming
+    )
+    return bullets(lines, most=_CHANGES, room=_LIST, rest=": ./hims digest")

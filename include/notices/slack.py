@@ -48,10 +48,10 @@ _REFUSALS = {
 _ROOT_IS_GONE = {"thread_not_found", "message_not_found", "cannot_reply_to_message"}
 _BLOCKS_REFUSED = {"invalid_blocks", "invalid_blocks_format", "msg_blocks_too_long"}
 _METADATA_REFUSED = {"metadata_too_large", "invalid_metadata_format", "invalid_metadata_schema"}
-# A message that cannot be edited stays as it is; the thread below goes on.
-_NEVER_EDITED = _ROOT_IS_GONE | {
-    "cant_update_message", "edit_window_closed", "channel_not_found", "is_inactive",
-}  # fmt: skip
+# What an edit is told of where its thread is, which may be another place than messages go to now.
+_OLD_PLACE = {"channel_not_found", "not_in_channel", "is_archived", "is_inactive"}
+# Slack says of these that what was asked may have happened all the same.
+_PERHAPS_DONE = {"fatal_error", "internal_error", "request_timeout", "service_unavailable"}
 _NO_HISTORY = {"missing_scope", "not_allowed_token_type", "channel_not_found", "no_permission"}
 _LONGEST_WAIT = 3600.0
 _PAGES = 10
@@ -165,7 +165,7 @@ class SlackChannel:
         return found
 
     def show(self, root: Root, summary: Summary) -> bool:
-        """Edit the thread's first message."""
+        """Edit the thread's first message; False where Slack will never take this edit."""
         place = root.place or self._place
         if place is None:
             return False
@@ -181,9 +181,10 @@ class SlackChannel:
                 link_names=False,
             )
         except _Refused as refused:
-            if refused.code in _NEVER_EDITED | _BLOCKS_REFUSED:
-                return False
-            raise
+            if refused.code not in _OLD_PLACE and (refused.down or refused.unsure):
+                raise
+            # A message that cannot be edited stays as it is; the thread below goes on.
+            return False
         return True
 
     def _post(self, message: Mapping[str, Any]) -> Arrived:
@@ -230,7 +231,7 @@ class _Refused(DeliveryError):
 
     def __init__(self, message: str, code: str, *, down: bool) -> None:
         self.code = code
-        super().__init__(message, down=down)
+        super().__init__(message, down=down, unsure=code in _PERHAPS_DONE)
 
 
 def _mark(message: Any) -> str | None:

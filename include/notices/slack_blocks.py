@@ -79,9 +79,9 @@ def summary_blocks(summary: Summary) -> Blocks:
     fields |= {name: value for name, value in first.fields.items() if name not in fields}
     link, shown = split_link(summary.link, fields)
     made = [_header(summary.severity, summary.title)]
-    text = first.text if summary.count == 1 else f"{summary.latest.title}\n{summary.latest.text}"
-    if text.strip():
-        made.append({"type": "section", "text": _plain(text.strip(), _SECTION)})
+    text = summary.news.strip()
+    if text:
+        made.append({"type": "section", "text": _plain(text, _SECTION)})
     made += _fields(shown)
     if link is not None:
         made.append(_button(link, asks=bool(summary.questions)))
@@ -148,14 +148,23 @@ def _plain(text: str, limit: int) -> dict[str, Any]:
 
 
 def _fields(fields: Mapping[str, str]) -> Blocks:
-    shown = [_field(name, value) for name, value in list(fields.items())[:_MOST_FIELDS]]
-    starts = range(0, len(shown), _FIELDS)
-    return [{"type": "section", "fields": shown[start : start + _FIELDS]} for start in starts]
+    """Return the fields two in a row; one that holds a list has the whole width to itself."""
+    made: Blocks = []
+    for name, value in list(fields.items())[:_MOST_FIELDS]:
+        if "\n" in value:
+            made.append({"type": "section", "text": _field(name, value, _SECTION)})
+            continue
+        shown = _field(name, value, _FIELD)
+        if made and len(made[-1].get("fields", ())) in range(1, _FIELDS):
+            made[-1]["fields"].append(shown)
+        else:
+            made.append({"type": "section", "fields": [shown]})
+    return made
 
 
-def _field(name: str, value: str) -> dict[str, Any]:
+def _field(name: str, value: str, limit: int) -> dict[str, Any]:
     label = f"*{escaped(name, _LABEL)}*\n"
-    text = label + escaped(value, _FIELD - _size(label))
+    text = label + escaped(value, limit - _size(label))
     return {"type": "mrkdwn", "text": text, "verbatim": True}
 
 

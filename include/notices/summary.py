@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from include.notices.notice import Notice, Severity, Standing
+from include.notices.thread_names import subject_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +53,15 @@ class Summary:
         """One line that says where the thread stands."""
         if self.count == 1 or self.phase is None:
             return self.first.title
-        return f"{self.thread}: {self.phase}"
+        # Other threads have names for machines; their latest title says it in words.
+        return f"{self.thread}: {self.phase}" if subject_of(self.thread) else self.latest.title
+
+    @property
+    def news(self) -> str:
+        """What the latest notice says, without what the title says already."""
+        if self.latest.title == self.title:
+            return self.latest.text
+        return f"{self.latest.title}\n{self.latest.text}"
 
     @property
     def link(self) -> str | None:

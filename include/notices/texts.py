@@ -16,6 +16,7 @@ from typing import Any
 from include.instants import format_duration
 from include.notices.notice import Audience, Notice, Severity
 from include.notices.wording import (
+    bullets,
     count,
     listed,
     moment,
@@ -296,19 +297,19 @@ def window_waiting(
     )
 
 
-def window_closed(
-    *, release: str, closed: datetime, unfinished: str, zone: str, attempt: int = 1
+def window_closes(
+    *, release: str, closes: datetime, unfinished: str, zone: str, attempt: int = 1
 ) -> Notice:
-    """Tell that the window has closed on a release; `unfinished` is what it was at."""
+    """Tell that a release has to end, for its window closes; `unfinished` is what it was at."""
     return _notice(
         "window.closed",
         release,
         attempt,
-        key=closed.isoformat(),
+        key=closes.isoformat(),
         severity=Severity.WARNING,
-        title=f"{release}: the change window is closed",
+        title=f"{release}: the change window closes",
         text=sentence(unfinished),
-        fields={"Closed": moment(closed, zone)},
+        fields={"Closes": moment(closes, zone)},
     )
 
 
@@ -478,20 +479,6 @@ def released(
     )
 
 
-def rollback_started(
-    *, release: str, version: str, back_to: str, reason: str, attempt: int = 1
-) -> Notice:
-    """Tell that users are being taken back to `back_to`, and why."""
-    return _notice(
-        "rollback.started",
-        release,
-        attempt,
-        title=f"{release}: rolling back to {one_line(back_to)}",
-        text=f"{one_line(version)} is being taken out of service.",
-        fields={"Why": sentence(reason)},
-    )
-
-
 def rolled_back(
     *, release: str, version: str, back_to: str, reason: str, attempt: int = 1
 ) -> Notice:
@@ -512,18 +499,8 @@ def rolled_back(
     )
 
 
-def no_way_back(
-    *, release: str, migrations: str, attempt: int = 1, instead: str | None = None
-) -> Notice:
-    """Tell that a bad version keeps serving because its migrations can't be gone back over.
-
-    `instead` is why the Dag rollback can't restore the database, and what people do then.
-    """
-    offer = (
-        "or trigger the Dag rollback with a database restore, which two people vote on."
-        if instead is None
-        else f"or restore the database by hand: {instead}."
-    )
+def no_way_back(*, release: str, migrations: str, attempt: int = 1) -> Notice:
+    """Tell that a bad version keeps serving because its migrations can't be gone back over."""
     return _notice(
         "release.no_way_back",
         release,
@@ -531,7 +508,26 @@ def no_way_back(
         audience=Audience.OPERATIONS,
         severity=Severity.CRITICAL,
         title=f"{release}: failed, and the version before would not work",
-        text=(f"Users stay on it until somebody decides: fix it forward, {offer}"),
+        text="Users stay on it until somebody decides: fix it forward, or trigger the Dag "
+        "rollback with a database restore, which two people vote on.",
+        fields={"Migrations": one_line(migrations)},
+    )
+
+
+def schema_left(
+    *, release: str, serves: str, migrations: str, answers: str, attempt: int = 1
+) -> Notice:
+    """Tell that a release failed before its switch, and left its migrations in the database."""
+    return _notice(
+        "release.schema_left",
+        release,
+        attempt,
+        audience=Audience.OPERATIONS,
+        severity=Severity.CRITICAL,
+        title=f"{release}: failed, and {serves} is on its schema",
+        text=f"Nobody was led to the new version, but {serves} serves on a database that was "
+        f"migrated for it. {answers} Fix it forward, or trigger the Dag rollback with a database "
+        "restore, which two people vote on.",
         fields={"Migrations": one_line(migrations)},
     )
 
@@ -593,7 +589,7 @@ def permit_refused(*, release: str, reasons: Sequence[str], attempt: int = 1) ->
         audience=Audience.OPERATIONS,
         severity=Severity.CRITICAL,
         title=f"{release}: deploy refused",
-        text="Nothing changes for users. In the way:\n" + "\n".join(f"• {line}" for line in said),
+        text=f"Nothing changes for users. In the way:\n{bullets(said)}",
     )
 
 

@@ -102,6 +102,21 @@ def listed(words: Iterable[str]) -> str:
     return f"{', '.join(most)} and {last}" if most else last
 
 
+def bullets(lines: Iterable[str], *, most: int = 20, room: int = 2000, rest: str = "") -> str:
+    """Return lines as a list, each in one line of at most 300 characters: as many as are within
+    `most` and `room`, one at least, and how many are left out (`rest` says where they are).
+
+    >>> bullets(["a", "b", "c"], most=2)
+    '• a\\n• b\\n… and 1 more'
+    """
+    made = [f"• {shorten(one_line(line), 300)}" for line in lines]
+    shown = made[:most]
+    while len(shown) > 1 and sum(len(line) + 1 for line in shown) > room:
+        shown.pop()
+    left = len(made) - len(shown)
+    return "\n".join([*shown, f"… and {left} more{rest}"] if left else shown)
+
+
 def short_digest(digest: str) -> str:
     """Return `sha256:` and the first twelve digits: enough to compare by eye."""
     algorithm, colon, digits = one_line(digest).rpartition(":")
@@ -122,6 +137,8 @@ def _without_secrets(text: str) -> str:
 
 
 def _printable(text: str) -> str:
+    if text.isprintable():
+        return text
     # Cc: control, Cs: lone surrogates (not UTF-8), and the format characters that turn the reading
     # direction; joiners within emoji and scripts stay.
     return "".join(

@@ -30,6 +30,7 @@ class _Identities(Section):
     git: tuple[Address, ...] = ()
     github: str | None = None
     slack: str | None = None
+    shell: tuple[Annotated[str, Field(pattern=r"^[^\s:/]{1,64}$")], ...] = ()
 
 
 class _Person(Section):
@@ -49,7 +50,8 @@ class _File(Section):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Person:
     """One person: `user` is the sign-in, `roles` our role names, `titles` how people call them,
-    `rights` what they may do, each with the roles that give it."""
+    `rights` what they may do, each with the roles that give it; `accounts` are their accounts on
+    the machines on which commands are run."""
 
     user: str
     name: str
@@ -59,6 +61,7 @@ class Person:
     airflow_role: AirflowRole
     rights: Mapping[str, tuple[str, ...]]
     identities: frozenset[str] = frozenset()
+    accounts: frozenset[str] = frozenset()
 
     def may(self, right: Right) -> bool:
         """Return whether one of this person's roles gives the right."""
@@ -87,6 +90,10 @@ class People:
         wanted = _plain_identity(word)
         return next((person for person in self.people if wanted in person.identities), None)
 
+    def by_account(self, account: str) -> Person | None:
+        """Return whose account on a machine this is, None if it is nobody's by the file."""
+        return next((person for person in self.people if account in person.accounts), None)
+
     def is_robot(self, address: str) -> bool:
         """Return whether a program commits under this address, and no person."""
         return address.strip().casefold() in self.robots
@@ -104,6 +111,7 @@ def load_people(settings: Settings) -> People:
     file = validate_document(document, _File)
     problems = []
     owners: dict[str, str] = {}
+    accounts: dict[str, str] = {}
     for user, person in file.people.items():
         for index, role in enumerate(person.roles):
             if role not in file.roles:
@@ -115,6 +123,11 @@ def load_people(settings: Settings) -> People:
                 kind = "address" if "@" in word[1:] else "account"
                 message = f"{word.removeprefix('@')} is also {other}'s {kind}"
                 problems.append(document.problem(("people", user, *key), message))
+        for index, account in enumerate(person.identities.shell):
+            if (other := accounts.setdefault(account, user)) != user:
+                message = f"{account} is also {other}'s account"
+                where = ("people", user, "identities", "shell", index)
+                problems.append(document.problem(where, message))
     for index, pair in enumerate(file.separation):
         for right in pair:
             if right not in RIGHTS:
@@ -135,6 +148,7 @@ def load_people(settings: Settings) -> People:
                 ),
                 rights=_rights(file, person),
                 identities=frozenset(word for _, word in _identities(user, person)),
+                accounts=frozenset(person.identities.shell),
             )
             for user, person in file.people.items()
         ),

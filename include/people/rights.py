@@ -39,7 +39,7 @@ RIGHTS: dict[str, str] = {
     "answer_audit": "answer an audit",
     "read_everything": "read everything and change nothing",
     "vote": "vote on changes for a seat of the CAB",
-    "decide": "answer a go/no-go checkpoint",
+    "decide": "answer a go/no-go checkpoint, or for an item of a checklist",
 }
 
 # Held by one person, the first of these would make the second worthless. The file may add pairs,

@@ -26,6 +26,7 @@ from include.releases.phases.cab import count_votes, current_content, release_ch
 from include.releases.phases.code_freeze import artefact
 from include.releases.train import Train
 from include.releases.versions import Version
+from include.releases.window_clock import closes_in
 from include.services.build import file_digest
 
 
@@ -124,9 +125,10 @@ def _calendar(
         now, systems=plan.service.systems, change=None if change is None else change.id
     )
     reasons = "; ".join(reason.message for reason in state.reasons)
-    if not state.open or state.closes is None:
+    closes = closes_in(calendar, now, plan.service.systems, None if change is None else change.id)
+    if closes is None:
         return (no("calendar", f"no change window is open: {reasons or 'closed'}", who),)
-    left = state.closes - now
+    left = closes - now
     if left < needs:
         message = f"{format_duration(left)} are left of the window, {format_duration(needs)} needed"
         return (no("calendar", message, who),)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from sqlalchemy import func, insert, select, update
+from sqlalchemy.engine import Row
 
 from include.changes.condition import Condition, plain, refusals
 from include.ledger import Outcome, Subject, Unit, schema
@@ -23,7 +25,7 @@ class Permit:
     """Leave to touch production, once; targets refuse an older `fence`.
 
     It expires at the point of no return: the last instant at which a rollback still fits into the
-    window that was open when it was issued.
+    window that was open when it was issued, or into the time that was granted since and joins it.
     """
 
     fence: int
@@ -55,7 +57,7 @@ def issue(train: Train) -> Decision:
     stands. A permit of another run is closed: its fence will be refused by the target.
     """
     with train.unit() as unit:
-        _serialise(unit, train)
+        _serialise(unit, train.plan.service.name)
         note_policies(unit, train.settings)
         needs = measure(train, unit.connection).needed
         conditions = evaluate(train, unit.connection, needs=needs, now=unit.now)
@@ -78,12 +80,20 @@ def issue(train: Train) -> Decision:
     return Decision(permit=permit, conditions=conditions)
 
 
-def check_again(train: Train, *, needs: timedelta) -> Decision:
-    """Evaluate everything anew before the traffic switch; the permit has to be the one in force."""
+def check_again(train: Train, *, needs: timedelta, begun: bool = False) -> Decision:
+    """Evaluate everything anew before traffic moves; the permit has to be the one in force.
+
+    Once that has `begun` the backup's age is no reason any more: it was fresh when it mattered, and
+    a canary that is looked at for long is not led back for that.
+    """
     with train.unit() as unit:
-        _serialise(unit, train)
+        _serialise(unit, train.plan.service.name)
         note_policies(unit, train.settings)
-        conditions = evaluate(train, unit.connection, needs=needs, now=unit.now)
+        conditions = tuple(
+            item
+            for item in evaluate(train, unit.connection, needs=needs, now=unit.now)
+            if not (begun and item.code == "backup")
+        )
         if refusals(conditions):
             return _refuse(unit, train, conditions, "permit.withdrawn")
         change = release_change(train)
@@ -130,9 +140,29 @@ def newest_fence(unit: Unit) -> int:
     return next_number(unit, "permit")
 
 
-def _serialise(unit: Unit, train: Train) -> None:
+def permit_in_force(unit: Unit, service: str) -> int | None:
+    """Return the fence of the permit under which production of a service may be touched now.
+
+    None where there is none; until the unit ends none is issued either, and one that is issued
+    then has a higher fence than the unit may take.
+    """
+    _serialise(unit, service)
+    table, releases = schema.permit, schema.release
+    row = unit.row(
+        select(table.c.fence)
+        .join(releases, releases.c.id == table.c.release_id)
+        .where(
+            releases.c.service == service,
+            table.c.closed_at.is_(None),
+            table.c.expires_at > unit.now,
+        )
+    )
+    return None if row is None else int(row.fence)
+
+
+def _serialise(unit: Unit, service: str) -> None:
     """Let one permit decision per service happen at a time."""
-    unit.execute(select(func.pg_advisory_xact_lock(7302, func.hashtext(train.plan.service.name))))
+    unit.execute(select(func.pg_advisory_xact_lock(7302, func.hashtext(service))))
 
 
 def _refuse(unit: Unit, train: Train, conditions: tuple[Condition, ...], event: str) -> Decision:
@@ -166,11 +196,43 @@ def _held(unit: Unit, train: Train, content_hash: str) -> Permit | None:
             table.c.holder == train.run_id,
             table.c.content_hash == content_hash,
             table.c.closed_at.is_(None),
-            table.c.expires_at > unit.now,
         )
         .order_by(table.c.fence.desc())
     )
-    return Permit(fence=row.fence, expires_at=row.expires_at) if row is not None else None
+    if row is None:
+        return None
+    expires = _prolonged(unit, train, row)
+    return Permit(fence=row.fence, expires_at=expires) if expires > unit.now else None
+
+
+def _prolonged(unit: Unit, train: Train, row: Row[Any]) -> datetime:
+    """Return when a permit expires, after time that was granted since it was issued."""
+    expires: datetime = row.expires_at
+    table = schema.calendar_extension
+    granted = unit.row(
+        select(table.c.id)
+        .where(
+            table.c.change_id == row.change_id,
+            table.c.content_hash == row.content_hash,
+            table.c.state == "granted",
+        )
+        .order_by(table.c.decided_at.desc())
+    )
+    # From its issue on: after a gap it would be another window's.
+    end = turn_by(train, row.issued_at) if granted is not None else None
+    if granted is None or end is None or end <= expires:
+        return expires
+    unit.execute(
+        update(schema.permit).where(schema.permit.c.fence == row.fence).values(expires_at=end)
+    )
+    unit.append(
+        "permit.prolonged",
+        Subject(kind="permit", id=str(row.fence), content_hash=row.content_hash),
+        message=f"permit {row.fence} holds until {end:%H:%M:%S}Z: {granted.id} was granted",
+        release=train.release,
+        change=row.change_id,
+    )
+    return end
 
 
 def _close_others(unit: Unit, train: Train) -> None:

@@ -100,9 +100,10 @@ def _require_sense(options: argparse.Namespace, settings: Settings) -> None:
     if options.fault is not None and options.fault not in known_faults():
         hint = did_you_mean(options.fault, known_faults())
         raise RequestError(f'--fault: there is no "{options.fault[:40]}"{hint}')
-    if options.version:
+    # An empty word is a variable that was not set, and no wish for whatever comes next.
+    if options.version is not None:
         Version.parse(options.version)
-    name = options.service or SAMPLE
+    name = SAMPLE if options.service is None else options.service
     placement = settings.service(name).environments["production"].target
     if placement != "local":
         raise RequestError(
@@ -118,7 +119,7 @@ def _require_sense(options: argparse.Namespace, settings: Settings) -> None:
 
 def _chosen(options: argparse.Namespace, settings: Settings) -> tuple[str, str, ReleaseType]:
     """Return what to release; the sample gets something new to release where it has nothing."""
-    name = options.service or SAMPLE
+    name = SAMPLE if options.service is None else options.service
     path = settings.path(settings.service(name).repository.path)
     version = Version.parse(options.version or next_version(path))
     release_type = ReleaseType(options.type) if options.type else type_of(version)

@@ -4,6 +4,10 @@ The grammar is <https://www.conventionalcommits.org/en/v1.0.0/>: `type(scope)!: 
 body, footers. What lets a commit through is read to the letter; what holds one up is read with
 good will: a line that declares a breaking change counts wherever it stands in the body, indented
 or bulleted as squash merges do it, since an announcement that was overlooked cannot be taken back.
+
+No library reads all of this. python-semantic-release, commitizen, git-changelog and
+conventional-pre-commit take a type that they do not know for no type at all, none of them reads
+git's own reverts, and all miss a breaking change that a squash merge lists.
 """
 
 from __future__ import annotations
@@ -26,6 +30,8 @@ _FOOTER = re.compile(r"[A-Za-z][A-Za-z-]*(?:: | #)")
 # git's own words since 1.4, `Reapply` since 2.43; GitHub puts the pull request's number behind.
 _GIT_REVERT = re.compile(r'(?P<word>Revert|Reapply) "(?P<inner>.*)"(?: \(#[0-9]+\))?')
 _REVERTED_SHA = re.compile(r"^This reverts commit ([0-9a-f]{7,64})\b", re.MULTILINE)
+_LISTED = re.compile(r"[*-][ \t]+(?P<subject>\S.*)")
+_LOGGED_COMMIT = re.compile(r"commit [0-9a-f]{7,64}")
 _UNPRINTABLE = re.compile(r"[<>\x00-\x1f\x7f]")
 
 
@@ -112,10 +118,23 @@ def read_convention(message: str) -> Convention | None:
 
 
 def squashed_subjects(message: str) -> tuple[str, ...]:
-    """Return the subjects that a squash merge lists in its body, as GitHub and GitLab write them:
-    each on a line of its own behind `* ` or `- `."""
-    body = _paragraphs(message)[1]
-    return tuple(line[2:].strip() for line in body if line.startswith(("* ", "- ")))
+    """Return the subjects that a squash merge lists below its own.
+
+    GitHub and GitLab write each on a line behind `* ` or `- `; `git merge --squash` writes a log of
+    the commits, their messages indented.
+    """
+    first, rest = _paragraphs(message)
+    subjects = []
+    expected = False
+    for line in [*first[1:], *rest]:
+        if _LOGGED_COMMIT.fullmatch(line):
+            expected = True
+        elif match := _LISTED.match(line):
+            subjects.append(match["subject"])
+        elif expected and line.startswith("    "):
+            subjects.append(line.strip())
+            expected = False
+    return tuple(subjects)
 
 
 def cut_time(seconds: str) -> datetime:

@@ -236,6 +236,8 @@ def _judge_squashed(message: str, rules: CommitRules) -> list[tuple[ViolationRea
     """Judge the commits that a squash merge lists in its body: its subject can hide a feature."""
     for subject in squashed_subjects(message):
         inner = read_convention(subject)
+        if inner is not None and inner.restored is not None:
+            inner = read_convention(inner.restored)
         if inner is None:
             continue
         if inner.type in rules.frozen_types:

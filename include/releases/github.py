@@ -7,6 +7,7 @@ what to do about them: https://docs.github.com/rest/using-the-rest-api/best-prac
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
@@ -28,6 +29,10 @@ _PAGE = 100
 # Nobody has so many rulesets; GitHub allows 75 for each repository.
 _MOST_PAGES = 10
 _RULES = ("deletion", "non_fast_forward", "update")
+# The longest list of a hundred rulesets is far shorter.
+_LARGEST_ANSWER = 8_000_000
+# Names that git allows and that GitHub takes for themselves: a pattern would lock other branches.
+_BRANCH = re.compile(r"(?!/|.*(?://|\.\.|@\{|/$|\.$))[^\x00-\x20\x7f~^:?*\[\\\ud800-\udfff]{1,200}")
 _LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 # What GitHub asks for after a limit that says no time of its own.
 _MINUTE = 60.0
@@ -100,12 +105,12 @@ class GitHub:
 
         `passing_app` is the id of a GitHub App that still may: the one that pushes for the train.
         """
-        wanted = _ruleset(branch, passing_app)
+        wanted = _ruleset(_checked(branch), passing_app)
         found = self._find(str(wanted["name"]))
         if found is None:
             answer = self._send("POST", "rulesets", (201, 422), body=wanted)
             # A first try whose answer was lost leaves the name taken.
-            found = _number(answer) if answer.status_code == 201 else None
+            found = _number(self._json(answer)) if answer.status_code == 201 else None
             found = found or self._find(str(wanted["name"]))
             if found is None:
                 raise self._refused("POST", "rulesets", answer)
@@ -119,7 +124,7 @@ class GitHub:
 
     def unlock_branch(self, branch: str) -> bool:
         """Take the lock of `branch` away; return whether there was one."""
-        found = self._find(_name(branch))
+        found = self._find(_name(_checked(branch)))
         if found is None:
             return False
         self._send("DELETE", f"rulesets/{found}", (204, 404))
@@ -136,19 +141,28 @@ class GitHub:
                 raise RepositoryError(f"GitHub {self.name}: its rulesets are no list")
             for item in listed:
                 if isinstance(item, dict) and item.get("name") == name:
-                    return int(item["id"])
+                    number = _number(item)
+                    if number is None:
+                        raise RepositoryError(f"GitHub {self.name}: a ruleset without its number")
+                    return number
             if len(listed) < _PAGE:
                 return None
-        return None
+        raise RepositoryError(
+            f"GitHub {self.name} lists more than {_MOST_PAGES * _PAGE} rulesets; "
+            "whether ours is among them cannot be told"
+        )
 
     def _holds(self, number: int, wanted: Mapping[str, Any]) -> bool:
         """Whether the ruleset is in force for exactly this branch, with at least our rules."""
-        there = self._json(self._send("GET", f"rulesets/{number}", 200))
-        if not isinstance(there, dict):
-            return False
-        rules = {rule.get("type") for rule in there.get("rules") or () if isinstance(rule, dict)}
-        refs = (there.get("conditions") or {}).get("ref_name") or {}
-        actors = there.get("bypass_actors") or []
+        there = _mapping(self._json(self._send("GET", f"rulesets/{number}", 200)))
+        rules = {
+            str(rule.get("type"))
+            for rule in map(_mapping, _list(there.get("rules")))
+            # `update_allows_fetch_and_merge` would let a fork's branch be moved all the same.
+            if not any(_mapping(rule.get("parameters")).values())
+        }
+        refs = _mapping(_mapping(there.get("conditions")).get("ref_name"))
+        actors = _list(there.get("bypass_actors"))
         return (
             there.get("enforcement") == "active"
             and there.get("target") == "branch"
@@ -175,7 +189,7 @@ class GitHub:
         while True:
             response: httpx.Response | None = None
             try:
-                response = self._client.request(method, address, json=body, params=query)
+                response = self._answer(method, address, body, query)
             except httpx.HTTPError as error:
                 # No `from`: the cause bears the request, and with it the token.
                 failure = RepositoryError(
@@ -191,6 +205,26 @@ class GitHub:
             self._sleep(pause)
             waited, tries = waited + pause, tries + 1
 
+    def _answer(self, method: str, address: str, body: Any, query: Any) -> httpx.Response:
+        """Return the whole answer; RepositoryError for one longer than any of GitHub's."""
+        content = None if body is None else json.dumps(body).encode()
+        headers = {} if content is None else {"Content-Type": "application/json"}
+        with self._client.stream(
+            method, address, content=content, params=query, headers=headers
+        ) as response:
+            parts, size = [], 0
+            for part in response.iter_bytes():
+                parts.append(part)
+                size += len(part)
+                if size > _LARGEST_ANSWER:
+                    raise RepositoryError(f"GitHub {self.name} gave an answer without an end")
+            kept = {
+                name: value
+                for name, value in response.headers.items()
+                if name not in ("content-encoding", "content-length", "transfer-encoding")
+            }
+            return httpx.Response(response.status_code, headers=kept, content=b"".join(parts))
+
     def _pause(self, response: httpx.Response | None, tries: int) -> float | None:
         """Return how many seconds to wait before trying again, None where that is no use."""
         backing_off = float(2 ** min(tries, 6))
@@ -202,28 +236,47 @@ class GitHub:
         if response.status_code != 429 and not (response.status_code == 403 and limited):
             return None
         if (given := _seconds(headers.get("retry-after"))) is not None:
-            return given
+            return max(given, 1.0)
         if spent and (reset := _seconds(headers.get("x-ratelimit-reset"))) is not None:
             return max(reset - self._clock().astimezone(UTC).timestamp(), 1.0)
         return max(_MINUTE, backing_off)
 
     def _refused(self, method: str, path: str, response: httpx.Response) -> RepositoryError:
         try:
-            said = response.json()
-        except ValueError:
-            said = None
-        words = plain_text(str(said.get("message", ""))) if isinstance(said, dict) else ""
+            said = _mapping(response.json())
+        except (ValueError, RecursionError):
+            said = {}
+        words = self._without_token(plain_text(str(said.get("message", ""))[:2000]))
         if response.is_redirect:
             words = "it has moved; write its new name into the service's configuration"
         where = f"GitHub {self.name}: {method} {path}"
         return RepositoryError(f"{where}: {response.status_code} {words[:300]}".rstrip())
 
+    def _without_token(self, words: str) -> str:
+        """Return what a server said without the token, which it may have said back."""
+        _, _, token = self._client.headers.get("Authorization", "").partition(" ")
+        return words.replace(token, "…") if token else words
+
     def _json(self, response: httpx.Response) -> Any:
         try:
             return response.json()
-        except ValueError:
+        except (ValueError, RecursionError):
             message = f"GitHub {self.name} gave an answer that is no JSON"
             raise RepositoryError(message) from None
+
+
+def _checked(branch: str) -> str:
+    if not _BRANCH.fullmatch(branch):
+        raise RequestError(f"{branch[:80]!r} is not the name of one branch, like release/v2.3.0")
+    return branch
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
 
 
 def _name(branch: str) -> str:
@@ -246,11 +299,9 @@ def _actor(item: Any) -> tuple[Any, ...]:
     return (item.get("actor_id"), item.get("actor_type")) if isinstance(item, dict) else ()
 
 
-def _number(response: httpx.Response) -> int | None:
-    try:
-        return int(response.json()["id"])
-    except (ValueError, KeyError, TypeError):
-        return None
+def _number(ruleset: Any) -> int | None:
+    number = _mapping(ruleset).get("id")
+    return number if isinstance(number, int) and not isinstance(number, bool) else None
 
 
 def _seconds(text: str | None) -> float | None:

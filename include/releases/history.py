@@ -118,6 +118,20 @@ class History:
             self._refuse_cut(commits)
         return commits
 
+    def named(self, shas: Iterable[str]) -> tuple[Commit, ...]:
+        """Return those of the commits, named by their full shas, that are here; no others."""
+        asked = "".join(f"{sha}\n" for sha in shas if is_full_sha(sha)).encode()
+        answer = self._git.run("cat-file", "--batch-check=%(objecttype) %(objectname)", stdin=asked)
+        lines = (line.split(" ") for line in answer.text.split("\n"))
+        here = "".join(f"{line[1]}\n" for line in lines if line[0] == "commit")
+        if not here:
+            return ()
+        found = self._git.run(
+            "log", "-z", "--no-walk=unsorted", "--no-notes", f"--format=tformat:{_COMMIT_FORMAT}",
+            "--stdin", stdin=here.encode(),
+        )  # fmt: skip
+        return tuple(self._parsed(found.output))
+
     def tags(self) -> tuple[Tag, ...]:
         """Return all tags that lead to commits, by name."""
         return self._tags("refs/tags/")

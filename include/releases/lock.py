@@ -1,17 +1,23 @@
 """The lock that a rollback leaves on a service, and who may take it off.
 
 A second person does, with a reason: not the one who asked for the release that was rolled back,
-nor the one who asked for the rollback.
+nor the one who asked for a rollback under it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import select, update
+from sqlalchemy.dialects.postgresql import insert
 
+from include.errors import LedgerError
 from include.ledger import Outcome, Subject, Unit, schema
 from include.people import Person
+
+_LONGEST = 2000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,6 +27,50 @@ class Unlocked:
     ok: bool
     reason: str
     message: str
+
+
+def lock(
+    unit: Unit,
+    service: str,
+    *,
+    release: str | None,
+    reason: str,
+    by: str,
+    commits: Sequence[str] = (),
+) -> None:
+    """Lock `service`; where it is locked already, add what this is for to what it was for."""
+    table = schema.release_lock
+    made = unit.execute(
+        insert(table)
+        .values(
+            service=service,
+            release_id=release,
+            reason=reason[:_LONGEST],
+            commits=list(commits),
+            locked_by=by,
+            locked_at=unit.now,
+        )
+        .on_conflict_do_nothing()
+    )
+    if made.rowcount:
+        return
+    present = unit.row(
+        select(table)
+        .where(table.c.service == service, table.c.unlocked_at.is_(None))
+        .with_for_update()
+    )
+    if present is None:
+        raise LedgerError(f"{service} was unlocked while it was being locked; try again")
+    known = present.reason if reason in present.reason else f"{present.reason}; {reason}"
+    unit.execute(
+        update(table)
+        .where(table.c.id == present.id)
+        .values(
+            release_id=present.release_id or release,
+            reason=known[:_LONGEST],
+            commits=list(dict.fromkeys([*(present.commits or ()), *commits])),
+        )
+    )
 
 
 def unlock(unit: Unit, service: str, person: Person, reason: str) -> Unlocked:
@@ -43,7 +93,7 @@ def unlock(unit: Unit, service: str, person: Person, reason: str) -> Unlocked:
             reason="not_eligible",
             message=f"no role of {person.name} may unlock a service (config/people.yaml)",
         )
-    elif person.user in (row.requested_by, row.locked_by):
+    elif person.user in {row.requested_by, row.locked_by, *_went_back(unit, row)}:
         outcome = Unlocked(
             ok=False,
             reason="same_person",
@@ -69,3 +119,14 @@ def unlock(unit: Unit, service: str, person: Person, reason: str) -> Unlocked:
         release=row.release_id if row is not None else None,
     )
     return outcome
+
+
+def _went_back(unit: Unit, row: Any) -> set[str]:
+    """Return who asked for a rollback that was done while the lock was on."""
+    table = schema.rollback
+    found = unit.execute(
+        select(table.c.requested_by).where(
+            table.c.service == row.service, table.c.updated_at >= row.locked_at
+        )
+    )
+    return set(found.scalars())

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from include.calendar.wall_time import aware
 from include.deploy.strategy import STRATEGIES
 from include.errors import RequestError, did_you_mean
 from include.instants import parse_instant
@@ -88,7 +89,7 @@ def _text(value: Any) -> str:
 
 
 def _instant(value: Any) -> datetime:
-    return parse_instant(_text(value))
+    return aware(parse_instant(_text(value)))
 
 
 def _flag(value: Any) -> bool:

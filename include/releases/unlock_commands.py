@@ -14,6 +14,7 @@ from include.ledger.connection import open_ledger
 from include.output import print_json, print_line
 from include.people import load_people
 from include.people.sign_in import sign_in
+from include.privacy import screen
 from include.releases.lock import unlock
 from include.settings import load_settings
 
@@ -31,8 +32,9 @@ def run(options: argparse.Namespace) -> int:
     settings = load_settings()
     settings.service(options.service)
     person, actor = sign_in(settings, load_people(settings), options.user)
+    reason = screen(settings, "comment", options.reason, where="--reason")
     with open_ledger(settings).write(actor, Source(kind="cli"), datetime.now(UTC)) as unit:
-        outcome = unlock(unit, options.service, person, options.reason)
+        outcome = unlock(unit, options.service, person, reason)
     if options.json:
         print_json({"ok": outcome.ok, "reason": outcome.reason, "message": outcome.message})
     else:

@@ -16,9 +16,11 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.engine import Connection
 
+from include.calendar import ChangeCalendar
 from include.entries.whole_calendar import whole_calendar
 from include.errors import ConfigError, ReleaseControlError
 from include.ledger import schema
+from include.notices import Notice, texts
 from include.releases.phases.cab import release_change
 from include.releases.planning import local_time
 from include.releases.train import Train
@@ -90,8 +92,25 @@ def closes(train: Train, now: datetime) -> datetime | None:
             calendar = whole_calendar(file, connection, name=label)
     except ConfigError:
         return None
-    state = calendar.state(now, systems=plan.service.systems, change=_change(train))
-    return state.closes if state.open else None
+    return closes_in(calendar, now, plan.service.systems, _change(train))
+
+
+def closes_in(
+    calendar: ChangeCalendar, now: datetime, systems: Sequence[str], change: str | None
+) -> datetime | None:
+    """Return when what is open at `now` closes for a change, None if nothing is.
+
+    Time that was granted to the change and joins a window goes on from it, with its slot. Two
+    ordinary windows in a row stay two: a slot is booked in one of them.
+    """
+    state = calendar.state(now, systems=systems, change=change)
+    end = state.closes if state.open else None
+    while end is not None and not calendar.state(end, systems=systems).open:
+        granted = calendar.state(end, systems=systems, change=change)
+        if not granted.open or granted.closes is None:
+            break
+        end = granted.closes
+    return end
 
 
 def turn_by(train: Train, now: datetime) -> datetime | None:
@@ -108,6 +127,17 @@ def closing(train: Train, now: datetime) -> str | None:
     if now >= end:
         return f"the window is closing: a rollback fits until {local_time(end, train.plan.zone)}"
     return None
+
+
+def told_of_closing(train: Train, now: datetime, unfinished: str) -> Notice:
+    """Return what people are told when the window closes on something unfinished."""
+    return texts.window_closes(
+        release=train.release,
+        attempt=train.plan.attempt,
+        closes=closes(train, now) or now,
+        unfinished=unfinished,
+        zone=train.plan.zone,
+    )
 
 
 def decide_by(train: Train, now: datetime) -> str:

@@ -53,7 +53,11 @@ def risks(material: Material) -> list[str]:
             f"{count(len(open_), 'incident')} of P1 or P2 open: "
             f"{listed(item.id for item in open_[:8])}."
         )
-    lasting = [item for item in facts.deployments if failed(item) and recovered_at(item) is None]
+    lasting = [
+        item
+        for item in facts.deployments
+        if failed(item, facts.observed) and recovered_at(item, facts.observed) is None
+    ]
     if lasting:
         found.append(
             f"Failed and not recovered: {listed(item.release or item.version for item in lasting)}."

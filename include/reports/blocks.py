@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from datetime import date
+from datetime import date, datetime, timedelta
 
 from include.calendar.wall_time import Span, local_span_text
-from include.notices.wording import count
+from include.notices.wording import count, one_line
 from include.reports.drawing import bars, heat_map, histogram, timeline, trend
 from include.reports.facts import ChangeFact, Facts
 from include.reports.figure import Figure
@@ -19,6 +19,10 @@ from include.reports.metrics.success import shortcomings
 from include.reports.report import Grid, Tile, Tiles
 
 _MOST = 60
+# Characters of a title that a table or a list shows.
+TITLE = 160
+_RELEASES = 24
+_YEAR = timedelta(days=366)
 # In the order in which a change passes through them.
 _STATES = (
     "opened", "assessing", "authorizing", "scheduled", "implementing", "validating", "rolling_back",
@@ -36,11 +40,10 @@ def trend_of(
     material: Material, title: str, unit: Unit, series: dict[str, Callable[[Facts], float | None]]
 ) -> Figure:
     """Return how some figures went over the periods up to this one."""
-    parts = [material.history.between(item.start, item.end) for item in material.trend]
     return trend(
         title,
         [item.name for item in material.trend],
-        {name: [read(part) for part in parts] for name, read in series.items()},
+        {name: [read(part) for part in material.parts] for name, read in series.items()},
         unit,
     )
 
@@ -56,15 +59,16 @@ def median_of_work(facts: Facts) -> float | None:
 
 
 def work_calendar(material: Material, title: str = "Change calendar") -> Figure:
-    """Return on which days changes were implemented, over the trend's stretch."""
-    zone = material.period.zone
+    """Return on which days changes were implemented, over the trend's stretch, a year at most."""
+    zone, after = material.period.zone, material.period.after
+    first = next(item.first for item in material.trend if after - item.first <= _YEAR)
     days: Counter[date] = Counter(
         change.started_at.astimezone(zone).date()
         for change in material.history.changes
         if change.started_at is not None
-        and material.history.start <= change.started_at < material.history.end
+        and first <= change.started_at.astimezone(zone).date() < after
     )
-    return heat_map(title, material.trend[0].first, material.period.after, days)
+    return heat_map(title, first, after, days)
 
 
 def time_in_states(material: Material) -> Figure:
@@ -97,7 +101,7 @@ def release_timeline(material: Material) -> Figure:
         + [item.release for item in facts.deployments if item.release]
     )
     rows = []
-    for name in list(names)[-24:]:
+    for name in list(names)[-_RELEASES:]:
         spans = [
             (item.phase, item.span.start, item.span.end)
             for item in facts.freezes
@@ -110,7 +114,14 @@ def release_timeline(material: Material) -> Figure:
             if item.release == name and item.returned_at is not None
         ]
         rows.append((name, spans, dots))
-    return timeline("Releases: freezes and deployments", facts.start, facts.end, rows)
+    return timeline(
+        "Releases: freezes and deployments",
+        facts.start,
+        facts.end,
+        material.period.zone,
+        rows,
+        of=len(names),
+    )
 
 
 def implemented(material: Material) -> Grid:
@@ -127,13 +138,13 @@ def implemented(material: Material) -> Grid:
     rows = [
         (
             change.id,
-            change.title,
+            one_line(change.title, TITLE),
             change.type,
             ", ".join(change.systems),
-            local_span_text(Span(change.started_at, change.finished_at), zone)
+            local_span_text(_to_minutes(change.started_at, change.finished_at), zone)
             if change.started_at and change.finished_at
             else "",
-            outcome(change),
+            outcome(change, facts),
         )
         for change in found
     ]
@@ -141,13 +152,31 @@ def implemented(material: Material) -> Grid:
         heads=("Change", "What", "Type", "Systems", "When", "Came out"),
         rows=rows[:_MOST],
         nothing="No change was implemented in this period.",
+        title=(
+            "Changes whose work ended in this period, by when it began "
+            "(rates count those that were closed in it)"
+        ),
         more=max(0, len(rows) - _MOST),
     )
 
 
-def outcome(change: ChangeFact) -> str:
-    """Return how a change came out, in words."""
-    return "; ".join(shortcomings(change)) or ("as planned" if change.ended else "in review")
+def _to_minutes(start: datetime, end: datetime) -> Span:
+    """Return the minutes that a stretch touches: seconds say nothing in a table of days."""
+    minute = timedelta(minutes=1)
+    return Span(
+        start.replace(second=0, microsecond=0),
+        (end + minute - timedelta.resolution).replace(second=0, microsecond=0),
+    )
+
+
+def outcome(change: ChangeFact, facts: Facts) -> str:
+    """Return how a change came out, in words; what is still observed has done so only so far."""
+    wrong = shortcomings(change, facts.observed)
+    if wrong or change.ended is None:
+        return "; ".join(wrong) or "in review"
+    done = change.finished_at
+    young = done is not None and facts.observed_until(done, facts.observed) is not None
+    return "as planned so far" if young else "as planned"
 
 
 def coming(material: Material) -> Grid:
@@ -156,7 +185,7 @@ def coming(material: Material) -> Grid:
     rows = [
         (
             item.id,
-            item.title,
+            one_line(item.title, TITLE),
             item.type,
             ", ".join(item.systems),
             local_span_text(item.slot, zone),
@@ -167,6 +196,7 @@ def coming(material: Material) -> Grid:
         heads=("Change", "What", "Type", "Systems", "Slot"),
         rows=rows[:_MOST],
         nothing="No change has a slot in the time ahead.",
+        title="Changes that have a slot ahead",
         more=max(0, len(rows) - _MOST),
     )
 
@@ -189,7 +219,7 @@ def incidents(material: Material) -> Grid:
         (
             item.id,
             item.severity,
-            item.title,
+            one_line(item.title, TITLE),
             ", ".join(item.changes) or "not linked to a change",
             "open"
             if item.closed_at is None
@@ -203,6 +233,7 @@ def incidents(material: Material) -> Grid:
         heads=("Incident", "Severity", "What", "Caused by", "Lasted"),
         rows=rows[:_MOST],
         nothing="No incident was opened in this period.",
+        title="Incidents opened",
         more=max(0, len(rows) - _MOST),
     )
 

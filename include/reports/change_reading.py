@@ -18,14 +18,21 @@ _STATES = (
     "opened", "assessing", "authorizing", "scheduled", "implementing", "validating", "rolling_back",
     "review", "closed", "cancelled", "rejected",
 )  # fmt: skip
-_EVENTS = [*(f"change.{state}" for state in _STATES), "permit.issued"]
+STATE_EVENTS = [f"change.{state}" for state in _STATES]
+_EVENTS = [*STATE_EVENTS, "permit.issued"]
+# What makes a change one of the period's: it moved, or somebody voted on it.
+_TOUCHES = [*_EVENTS, "vote.cast"]
 _ENDS = ("closed", "cancelled", "rejected")
+
+# Later than any record: asks for everything that the ledger knows.
+LATEST = "9999"
 
 # One indexed search finds who moved in the period; everything else is asked about these alone.
 _WAYS = text("""
     WITH touched AS MATERIALIZED (
         SELECT DISTINCT change AS id FROM record
-        WHERE event = ANY(:events) AND time >= :start AND time < :end AND change IS NOT NULL
+        WHERE event = ANY(:touches) AND time >= :start AND time < :end AND time < :as_of
+          AND change IS NOT NULL
     ), way AS MATERIALIZED (
         SELECT r.change AS id, array_agg(r.event ORDER BY r.time, r.seq) AS events,
                array_agg(r.time ORDER BY r.time, r.seq) AS times
@@ -37,13 +44,29 @@ _WAYS = text("""
         FROM deployment d JOIN permit p USING (release_id, attempt)
         WHERE d.state = 'returned' AND d.environment = 'production'
         GROUP BY p.change_id
-    ), place AS (
-        SELECT DISTINCT ON (s.change_id) s.change_id AS id, lower(s.during) AS starts_at,
-               upper(s.during) AS ends_at, s.window_name
+    ), booked AS (
+        SELECT s.*, (CAST(:known AS timestamptz) IS NOT NULL
+                     AND coalesce(s.released_at >= CAST(:known AS timestamptz), true)) AS held
         FROM slot s JOIN touched ON touched.id = s.change_id
-        ORDER BY s.change_id, s.id DESC
+    ), place AS (
+        -- Of those that were given back after as_of the oldest was held then; else the last one.
+        SELECT DISTINCT ON (change_id) change_id AS id, lower(during) AS starts_at,
+               upper(during) AS ends_at, window_name
+        FROM booked
+        ORDER BY change_id, held DESC, CASE WHEN held THEN id ELSE -id END
+    ), worded AS (
+        -- What was revised since reads as it did then.
+        SELECT DISTINCT ON (r.change_id) r.change_id AS id, r.content
+        FROM revision r JOIN touched ON touched.id = r.change_id
+        WHERE r.created_at < CAST(:known AS timestamptz)
+          AND EXISTS (SELECT FROM revision later WHERE later.change_id = r.change_id
+                      AND later.created_at >= CAST(:known AS timestamptz))
+        ORDER BY r.change_id, r.number DESC
     )
-    SELECT c.id, c.type, c.title, c.systems, c.requester, c.release_id, release.service,
+    SELECT c.id, coalesce(worded.content ->> 'type', c.type) AS type,
+           coalesce(worded.content ->> 'title', c.title) AS title, c.systems,
+           worded.content -> 'affected_systems' AS systems_then,
+           c.requester, c.release_id, release.service,
            way.events, way.times, c.outcome, back.returned_at,
            place.starts_at, place.ends_at, place.window_name
     FROM way
@@ -51,6 +74,7 @@ _WAYS = text("""
     LEFT JOIN release ON release.id = c.release_id
     LEFT JOIN back ON back.id = way.id
     LEFT JOIN place ON place.id = way.id
+    LEFT JOIN worded ON worded.id = way.id
     ORDER BY c.id
 """)
 
@@ -60,27 +84,28 @@ _VOTES = text("""
 """)
 
 
-def read_changes(
-    connection: Connection,
-    start: datetime,
-    end: datetime,
-    *,
-    bounds: dict[str, str],
-    incidents: Sequence[IncidentFact],
-) -> list[ChangeFact]:
-    """Return every change that moved in `[start, end)`, with its whole way as known at as_of.
+def read_changes(connection: Connection, bounds: dict[str, str]) -> list[ChangeFact]:
+    """Return every change that moved or was voted on in `[start, end)`, with its whole way as known
+    at as_of; what they caused is left to `with_incidents`.
 
     `bounds` are the texts of `start`, `end` and `as_of` as records write instants.
     """
+    known = None if bounds["as_of"] == LATEST else bounds["as_of"]
+    asked = {"events": _EVENTS, "touches": _TOUCHES, "known": known, **bounds}
+    return [_fact(row, bounds["as_of"]) for row in connection.execute(_WAYS, asked)]
+
+
+def with_incidents(
+    changes: Sequence[ChangeFact], incidents: Sequence[IncidentFact]
+) -> list[ChangeFact]:
+    """Return the changes, each with those of the incidents that it caused."""
     caused: dict[str, list[IncidentFact]] = defaultdict(list)
     for incident in incidents:
         for change in incident.changes:
             caused[change].append(incident)
-    rows = connection.execute(_WAYS, {"events": _EVENTS, **bounds})
-    found = [_fact(row, bounds["as_of"]) for row in rows]
     return [
-        replace(fact, incidents=tuple(caused[fact.id])) if fact.id in caused else fact
-        for fact in found
+        replace(change, incidents=tuple(caused[change.id])) if change.id in caused else change
+        for change in changes
     ]
 
 
@@ -124,7 +149,7 @@ def _fact(row: Any, as_of: str) -> ChangeFact:
         for index, (state, at) in enumerate(states)
     )
     returned = row.returned_at
-    if returned is not None and as_of != "9999" and returned >= datetime.fromisoformat(as_of):
+    if returned is not None and as_of != LATEST and returned >= datetime.fromisoformat(as_of):
         returned = None
     backwards = [at for state, at in states if state == "rolling_back"]
     started = min((at for state, at in way if state in ("implementing", "issued")), default=None)
@@ -140,7 +165,7 @@ def _fact(row: Any, as_of: str) -> ChangeFact:
         type=row.type,
         title=row.title,
         service=row.service,
-        systems=tuple(row.systems),
+        systems=tuple(row.systems if row.systems_then is None else row.systems_then),
         requester=row.requester,
         release=row.release_id,
         opened_at=next((at for state, at in states if state == "opened"), None),

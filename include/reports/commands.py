@@ -16,6 +16,7 @@ from include.settings import load_settings
 _LONGEST = timedelta(days=3660)
 _USUAL = timedelta(days=90)
 _ROWS_SHOWN = 200
+_FIRST, _LAST = 1971, 2199
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -50,7 +51,9 @@ def run(options: argparse.Namespace) -> int:
         start,
         end,
         as_of=parse_instant(options.as_of) if options.as_of else None,
+        asked_at=datetime.now(UTC),
         service=options.service,
+        observed=settings.overall.reports.observed_for,
         systems=systems_of(settings, options.service),
         openings=openings_of(settings),
     )
@@ -79,7 +82,7 @@ def lines(card: Scorecard, rows: str | None = None) -> Iterator[str]:
         metric = card[rows]
         yield ""
         yield f"{metric.title}: {metric.text}"
-        yield f"  {metric.said}"
+        yield f"  {metric.told}"
         yield f"  = {metric.formula}"
         for line in metric.rows[:_ROWS_SHOWN]:
             yield f"  {'✓' if line.counted else '·'} {line.id:<24} {line.why}"
@@ -92,14 +95,18 @@ def lines(card: Scorecard, rows: str | None = None) -> Iterator[str]:
             family = metric.family
             yield ""
             yield FAMILIES[family]
-        yield f"  {metric.title:<32} {metric.text:>14}   {metric.said}"
+        yield f"  {metric.title:<32} {metric.text:>14}   {metric.told}"
     yield ""
     yield from CAUTIONS
 
 
 def _stretch(options: argparse.Namespace) -> tuple[datetime, datetime]:
     end = parse_instant(options.end) if options.end else datetime.now(UTC)
-    start = parse_instant(options.start) if options.start else end - _USUAL
+    start = parse_instant(options.start) if options.start else None
+    for name, instant in (("--from", start), ("--to", end)):
+        if instant is not None and not _FIRST <= instant.year <= _LAST:
+            raise RequestError(f"{name} lies between the years {_FIRST} and {_LAST}")
+    start = end - _USUAL if start is None else start
     if end <= start:
         raise RequestError(
             f"--to {format_instant(end)} does not lie after --from {format_instant(start)}"

@@ -99,8 +99,9 @@ def read_freezes(
 ) -> list[FreezeFact]:
     """Return the release freezes that reach into `[start, end)`.
 
-    A freeze lasts from its instant until its slot ends or its train does, whichever comes first,
-    and no longer than the ledger knows.
+    A freeze lasts from its instant, or from the planning of a release that was planned after it,
+    until its slot ends or its train does, whichever comes first, and no longer than the ledger
+    knows.
     """
     rows = connection.execute(_PLANNED, bounds).all()
     releases = sorted({row.release for row in rows})
@@ -110,12 +111,13 @@ def read_freezes(
     found = []
     for row in rows:
         details = row.details
+        planned = datetime.fromisoformat(row.time)
         over = datetime.fromisoformat(details["slot"]["end"])
         if row.over is not None:
             over = min(over, datetime.fromisoformat(row.over))
         for phase in ("feature", "code"):
             begins = datetime.fromisoformat(details[f"{phase}_freeze"])
-            span = Span(max(begins, start), min(over, end, as_of or end))
+            span = Span(max(begins, planned, start), min(over, end, as_of or end))
             if span.start < span.end:
                 found.append(
                     FreezeFact(

@@ -10,12 +10,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import cached_property
 
 from include.calendar.spans import clip
 from include.calendar.wall_time import Span
 
-# How long after an implementation an incident still counts against it (itsm §2.7).
-OBSERVED = timedelta(hours=72)
 # How long after a deployment a defect still counts as leaked by it.
 LEAKED_WITHIN = timedelta(days=30)
 
@@ -134,17 +133,21 @@ class VoteWait:
     waited: timedelta
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Facts:
     """Everything about `[start, end)` that the ledger knew at `as_of`, of one service or of all.
 
-    `openings` are the calendar's slots in the period, as its file says today.
+    `openings` are the calendar's slots in the period, as its file says today. `observed` is how
+    long after its end an implementation, and after its switch a deployment, is still charged with
+    an incident. `asked_at` is when the ledger was asked for all that it knows.
     """
 
     start: datetime
     end: datetime
     as_of: datetime | None
     service: str | None
+    observed: timedelta
+    asked_at: datetime | None = None
     changes: Sequence[ChangeFact] = ()
     deployments: Sequence[DeploymentFact] = ()
     incidents: Sequence[IncidentFact] = ()
@@ -174,7 +177,7 @@ class Facts:
             refused={},
         )
 
-    @property
+    @cached_property
     def ended(self) -> list[ChangeFact]:
         """Return the changes that came to their end in the period."""
         return [
@@ -183,10 +186,18 @@ class Facts:
             if change.ended_at is not None and self.start <= change.ended_at < self.end
         ]
 
-    @property
+    @cached_property
     def implemented(self) -> list[ChangeFact]:
         """Return I of §2.7: of those that ended, the ones that had touched production."""
         return [change for change in self.ended if change.counts]
+
+    def observed_until(self, begun: datetime, length: timedelta) -> datetime | None:
+        """Return when what was `begun` will have been observed for `length`, None if it was.
+
+        Nobody can tell who does not know when the facts were asked for.
+        """
+        seen = self.asked_at if self.as_of is None else self.as_of
+        return begun + length if seen is not None and begun + length > seen else None
 
     @property
     def asked(self) -> datetime:

@@ -6,6 +6,7 @@ reason is `caused_by`; `incident.unlinked` takes it back.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime
 
 from sqlalchemy import text
@@ -13,11 +14,21 @@ from sqlalchemy.engine import Connection
 
 from include.reports.facts import IncidentFact, MeasureFact
 
-# Opened up to a month before a period too: they may have been caused by what was deployed then.
+# Opened before a period too: they may have been caused by what was done then and ended in it.
 _INCIDENTS = text("""
     SELECT id, severity, title, systems, opened_at, closed_at FROM incident
-    WHERE opened_at >= :start AND (CAST(:as_of AS timestamptz) IS NULL OR opened_at < :as_of)
+    WHERE opened_at >= :since AND (CAST(:as_of AS timestamptz) IS NULL OR opened_at < :as_of)
     ORDER BY id
+""")
+
+# What was graded since: the first of these says what it was until then.
+_REGRADED = text("""
+    SELECT DISTINCT ON (incident) incident, was FROM (
+        SELECT body::jsonb -> 'subject' ->> 'id' AS incident, time, seq,
+               body::jsonb -> 'difference' -> 'severity' ->> 'from' AS was
+        FROM record WHERE event = 'incident.graded' AND time >= :as_of
+    ) graded
+    ORDER BY incident, time, seq
 """)
 
 _LINKS = text("""
@@ -41,6 +52,9 @@ _MEASURES = text("""
 _REFUSED = text("""
     SELECT event, count(*) AS number FROM record
     WHERE event = ANY(:events) AND time >= :start AND time < :end AND time < :as_of
+      AND (CAST(:service AS text) IS NULL
+           OR release IN (SELECT id FROM release WHERE service = :service)
+           OR change = ANY(:changes) OR body::jsonb -> 'subject' ->> 'id' = :service)
     GROUP BY event ORDER BY event
 """)
 REFUSALS = (
@@ -52,21 +66,25 @@ REFUSALS = (
 def read_incidents(
     connection: Connection,
     bounds: dict[str, str],
-    start: datetime,
-    end: datetime,
+    since: datetime,
     as_of: datetime | None,
 ) -> list[IncidentFact]:
-    """Return the incidents opened since `start` and known at `as_of`, each with its causes."""
-    del end  # what a deployment of the period broke may have shown itself after it
+    """Return the incidents opened since then and known at `as_of`, each with its causes.
+
+    What a deployment of the period broke may have shown itself after it: there is no end.
+    """
     links: dict[str, list[str]] = {}
     for row in connection.execute(_LINKS, {"as_of": bounds["as_of"]}):
         if row.event == "incident.linked":
             links.setdefault(row.incident, []).append(row.change)
-    rows = connection.execute(_INCIDENTS, {"start": start, "as_of": as_of})
+    regraded = {
+        row.incident: row.was for row in connection.execute(_REGRADED, {"as_of": bounds["as_of"]})
+    }
+    rows = connection.execute(_INCIDENTS, {"since": since, "as_of": as_of})
     return [
         IncidentFact(
             id=row.id,
-            severity=row.severity,
+            severity=regraded.get(row.id) or row.severity,
             title=row.title,
             systems=tuple(row.systems),
             opened_at=row.opened_at,
@@ -107,7 +125,11 @@ def read_measures(connection: Connection, start: datetime, end: datetime) -> lis
     return found
 
 
-def read_refusals(connection: Connection, bounds: dict[str, str]) -> dict[str, int]:
-    """Return how often what was refused in the period, by event."""
-    rows = connection.execute(_REFUSED, {"events": list(REFUSALS), **bounds})
+def read_refusals(
+    connection: Connection, bounds: dict[str, str], service: str | None, changes: Collection[str]
+) -> dict[str, int]:
+    """Return how often what was refused in the period, by event; of a service, what names it, one
+    of its releases or one of these changes."""
+    about = {"service": service, "changes": sorted(changes)}
+    rows = connection.execute(_REFUSED, {"events": list(REFUSALS), **about, **bounds})
     return {row.event: row.number for row in rows}

@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from include.calendar.wall_time import Span
-from include.instants import format_instant
 from include.ledger import Ledger
-from include.notices.wording import count
+from include.notices.wording import count, moment
 from include.reports.facts import Facts
 from include.reports.metrics.metric import Metric, Unit, shown
 from include.reports.metrics.scorecard import Scorecard, score
@@ -32,7 +31,7 @@ _AHEAD = {
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Material:
     """What the sections are written from. `trend` holds the periods up to this one, oldest first,
-    with all that happened in them; `before` is the period before."""
+    `parts` what happened in each and `history` all of that; `before` is the period before."""
 
     period: Period
     as_of: datetime
@@ -40,6 +39,7 @@ class Material:
     before: Scorecard
     history: Facts
     trend: tuple[Period, ...]
+    parts: tuple[Facts, ...]
     outlook: Outlook
 
     def was(self, metric: Metric) -> str:
@@ -80,6 +80,7 @@ def make_report(
         period.end,
         as_of=known,
         service=service,
+        observed=settings.overall.reports.observed_for,
         systems=systems,
         openings=openings_of(settings),
     )
@@ -89,19 +90,22 @@ def make_report(
         period.end,
         as_of=known,
         service=service,
+        observed=settings.overall.reports.observed_for,
         systems=systems,
         openings=openings_of(settings),
     )
     card = score(facts)
     previous = period.previous()
     about = f"-{service}" if service else ""
+    parts = tuple(history.between(item.start, item.end) for item in trend)
     material = Material(
         period=period,
         as_of=known,
         card=card,
-        before=score(history.between(previous.start, previous.end)),
+        before=score(parts[-2]),
         history=history,
         trend=tuple(trend),
+        parts=parts,
         outlook=read_outlook(
             ledger,
             f"{period.kind}-{period.name}{about}",
@@ -115,14 +119,20 @@ def make_report(
         Kind.MONTHLY: monthly_sections,
         Kind.QUARTERLY: quarterly_sections,
     }[period.kind](material)
-    earlier = read_facts(
-        ledger,
-        previous.start,
-        previous.end,
-        as_of=previous.due(holidays_of(calendar)),
-        service=service,
-        systems=systems,
-    )
+    told = previous.due(holidays_of(calendar))
+    corrections: list[str] = []
+    # Before it was told nothing of it could be wrong.
+    if told < known:
+        earlier = read_facts(
+            ledger,
+            previous.start,
+            previous.end,
+            as_of=told,
+            service=service,
+            observed=settings.overall.reports.observed_for,
+            systems=systems,
+        )
+        corrections = _corrections(earlier, parts[-2], previous)
     return Report(
         organisation=settings.overall.organisation,
         title=TITLES[period.kind],
@@ -134,7 +144,7 @@ def make_report(
         sections=sections,
         card=card,
         calendar_digest=calendar.digest,
-        corrections=_corrections(earlier, history.between(previous.start, previous.end), previous),
+        corrections=corrections,
     )
 
 
@@ -143,7 +153,7 @@ def _summary(card: Scorecard) -> str:
     how = rate.said.partition(";")[0]
     deployed = card["deployment_frequency"]
     if rate.value is None:
-        return f"Nothing that touched production came to its end: {rate.said}."
+        return f"Nothing that touched production came to its end: {rate.told}."
     return (
         f"{how} ({rate.text}); "
         f"{shown(back.numerator, Unit.COUNT)} rolled back; "
@@ -159,12 +169,15 @@ def _corrections(said: Facts, known: Facts, period: Period) -> list[str]:
     if (before.numerator, before.denominator) != (after.numerator, after.denominator):
         found.append(
             f"Change success rate of {period.name}: {after.text} as known at "
-            f"{format_instant(known.asked)}, reported as {before.text}."
+            f"{moment(known.asked, str(period.zone))}, reported as {before.text}."
         )
-    reasons = {line.id: line.why for line in before.rows}
+    reported = {line.id: line for line in before.rows}
     for line in after.rows:
-        if line.id in reasons and reasons[line.id] != line.why:
-            found.append(f"{line.id} ({period.name}): {line.why}; reported: {reasons[line.id]}.")
-        elif line.id not in reasons:
+        earlier = reported.get(line.id)
+        if earlier is not None:
+            # A success that is no longer being observed is no correction.
+            if earlier.why != line.why and not (earlier.counted and line.counted):
+                found.append(f"{line.id} ({period.name}): {line.why}; reported: {earlier.why}.")
+        else:
             found.append(f"{line.id} ({period.name}) came to the ledger late: {line.why}.")
     return found

@@ -84,15 +84,25 @@ def monthly_sections(material: Material) -> list[Section]:
         Section(
             title="Process improvements",
             blocks=[
-                Points(items=improvements(material), nothing="The figures suggest nothing."),
+                Points(
+                    items=improvements(material),
+                    nothing="The figures suggest nothing.",
+                    title="What the figures suggest",
+                ),
                 time_in_states(material),
-                Points(items=lessons(material), nothing="No review of this month noted a lesson."),
+                Points(
+                    items=lessons(material),
+                    nothing="No review of this month noted a lesson.",
+                    title="What reviews taught",
+                ),
             ],
         ),
         Section(
             title="Risk assessments",
             blocks=[
-                Points(items=risks(material), nothing="Nothing stands open."),
+                Points(
+                    items=risks(material), nothing="Nothing stands open.", title="What stands open"
+                ),
                 release_timeline(material),
                 coming(material),
             ],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -12,17 +13,39 @@ from sqlalchemy.engine import Connection
 from include.calendar.wall_time import Span
 from include.ledger import Ledger
 from include.ledger.record import time_text
+from include.notices.wording import one_line
+from include.reports.change_reading import STATE_EVENTS
+from include.reports.words import read_words
 
-WORDED = "report.worded"
+# What the ledger says for somebody who said nothing (include/changes/checklist.py).
+_NO_WORDS = ("done", "not done")
 
+# Of the slots that were given back later or never, the oldest is the one that was booked then; a
+# change that was not scheduled then had none.
 _COMING = text("""
-    SELECT s.change_id, c.title, c.type, c.systems, c.state, s.window_name,
-           min(lower(s.during)) AS starts_at, max(upper(s.during)) AS ends_at
-    FROM slot s JOIN change c ON c.id = s.change_id
-    WHERE lower(s.during) >= :start AND lower(s.during) < :end
-      AND (s.released_at IS NULL OR s.released_at >= :as_of) AND c.created_at < :as_of
-    GROUP BY s.change_id, c.title, c.type, c.systems, c.state, s.window_name
-    ORDER BY starts_at, s.change_id
+    WITH held AS (
+        SELECT DISTINCT ON (change_id) change_id, during, window_name FROM slot
+        WHERE released_at IS NULL OR released_at >= CAST(:as_of AS timestamptz)
+        ORDER BY change_id, id
+    )
+    SELECT held.change_id, coalesce(content ->> 'title', c.title) AS title,
+           coalesce(content ->> 'type', c.type) AS type,
+           coalesce(content -> 'affected_systems', to_jsonb(c.systems)) AS systems,
+           held.window_name, lower(held.during) AS starts_at, upper(held.during) AS ends_at
+    FROM held JOIN change c ON c.id = held.change_id
+    CROSS JOIN LATERAL (
+        SELECT event FROM record
+        WHERE change = held.change_id AND event = ANY(:states) AND time < :known
+        ORDER BY time DESC, seq DESC LIMIT 1
+    ) last
+    LEFT JOIN LATERAL (
+        SELECT content FROM revision
+        WHERE change_id = held.change_id AND created_at < CAST(:as_of AS timestamptz)
+        ORDER BY number DESC LIMIT 1
+    ) newest ON true
+    WHERE lower(held.during) >= :start AND lower(held.during) < :end
+      AND last.event = 'change.scheduled'
+    ORDER BY starts_at, held.change_id
 """)
 _LEARNT = text("""
     SELECT change, body FROM record
@@ -30,10 +53,13 @@ _LEARNT = text("""
       AND body::jsonb ->> 'reason' = 'review'
     ORDER BY time, seq
 """)
-_WORDED = text("""
-    SELECT body FROM record
-    WHERE event = 'report.worded' AND body::jsonb -> 'subject' ->> 'id' = :report
-    ORDER BY seq
+_REVIEWED = text("""
+    SELECT record.body::jsonb -> 'subject' ->> 'id' AS incident, kept.body AS said
+    FROM record
+    JOIN kept_text kept ON kept.digest = record.body::jsonb -> 'details' -> 'parts' ->> 'lessons'
+    WHERE record.event = 'incident.reviewed' AND record.time >= :start AND record.time < :end
+      AND record.time < :as_of AND kept.body IS NOT NULL
+    ORDER BY record.time, record.seq
 """)
 _LOCKED = text("""
     SELECT service, reason, locked_at FROM release_lock
@@ -71,7 +97,14 @@ def read_outlook(ledger: Ledger, report: str, span: Span, ahead: Span, as_of: da
     }  # fmt: skip
     with ledger.read() as connection:
         coming = connection.execute(
-            _COMING, {"start": ahead.start, "end": ahead.end, "as_of": as_of}
+            _COMING,
+            {
+                "start": ahead.start,
+                "end": ahead.end,
+                "as_of": as_of,
+                "known": time_text(as_of),
+                "states": STATE_EVENTS,
+            },
         )
         return Outlook(
             coming=tuple(
@@ -85,27 +118,27 @@ def read_outlook(ledger: Ledger, report: str, span: Span, ahead: Span, as_of: da
                 )
                 for row in coming
             ),
-            lessons=tuple(
-                (row.change or "", _lesson(row.body)) for row in connection.execute(_LEARNT, bounds)
-            ),
-            words=_words(connection, report),
+            lessons=(*_of_changes(connection, bounds), *_of_incidents(connection, bounds)),
+            words=read_words(connection, report),
             locks=tuple(
                 (row.service, row.reason) for row in connection.execute(_LOCKED, {"as_of": as_of})
             ),
         )
 
 
-def _words(connection: Connection, report: str) -> dict[str, tuple[str, str]]:
-    found: dict[str, tuple[str, str]] = {}
-    for row in connection.execute(_WORDED, {"report": report}):
-        body = json.loads(row.body)
-        for heading, said in body.get("details", {}).get("words", {}).items():
-            if str(said).strip():
-                found[heading] = (str(said).strip(), str(body["actor"]["name"]))
-    return found
+def _of_changes(connection: Connection, bounds: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    for row in connection.execute(_LEARNT, bounds):
+        said = _lesson(row.body)
+        if said not in _NO_WORDS:
+            yield row.change or "", said
+
+
+def _of_incidents(connection: Connection, bounds: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    for row in connection.execute(_REVIEWED, bounds):
+        yield row.incident, one_line(row.said)
 
 
 def _lesson(body: str) -> str:
     # "Review: NAME says go: what was learnt"
     message = str(json.loads(body)["message"])
-    return message.split(": ", 2)[-1]
+    return one_line(message.split(": ", 2)[-1])

@@ -69,7 +69,8 @@ class Period:
         """Return the period as people say it."""
         if self.kind is Kind.WEEKLY:
             last = self.after - timedelta(days=1)
-            return f"{_day(self.first)} to {_day(last)} {last.year}"
+            year = f" {self.first.year}" if self.first.year != last.year else ""
+            return f"{_day(self.first)}{year} to {_day(last)} {last.year}"
         if self.kind is Kind.MONTHLY:
             return f"{_MONTHS[self.first.month - 1]} {self.first.year}"
         return f"{_ORDINALS[(self.first.month - 1) // 3]} quarter of {self.first.year}"

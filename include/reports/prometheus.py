@@ -48,9 +48,11 @@ def _lines(card: Scorecard) -> Iterator[str]:
             if not part.endswith("_count")
         ]
         yield from _gauge(f"{name}_parts", f"{metric.title}: figures that belong with it", parts)
+    service = card.facts.service or "all"
+    # With its service: files about several of them are read side by side.
     bounds = [
-        (_labels(bound="start"), card.facts.start.timestamp()),
-        (_labels(bound="end"), card.facts.end.timestamp()),
+        (_labels(service=service, bound="start"), card.facts.start.timestamp()),
+        (_labels(service=service, bound="end"), card.facts.end.timestamp()),
     ]
     yield from _gauge("release_control_period_seconds", "What the figures are about", bounds)
 

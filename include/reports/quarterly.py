@@ -49,7 +49,8 @@ def quarterly_sections(material: Material) -> list[Section]:
                     Unit.SHARE,
                     {
                         "fail rate": lambda facts: share(
-                            sum(failed(item) for item in facts.deployments), len(facts.deployments)
+                            sum(failed(item, facts.observed) for item in facts.deployments),
+                            len(facts.deployments),
                         )
                     },
                 ),
@@ -61,8 +62,16 @@ def quarterly_sections(material: Material) -> list[Section]:
             blocks=[
                 tiles(material, ("longest_wait_state", "longest_wait_role", *PROCESS[5:])),
                 time_in_states(material),
-                Points(items=improvements(material), nothing="The figures suggest nothing."),
-                Points(items=lessons(material)[:12], nothing="No review noted a lesson."),
+                Points(
+                    items=improvements(material),
+                    nothing="The figures suggest nothing.",
+                    title="What the figures suggest",
+                ),
+                Points(
+                    items=lessons(material)[:12],
+                    nothing="No review noted a lesson.",
+                    title="What reviews taught",
+                ),
             ],
         ),
         Section(
@@ -73,7 +82,9 @@ def quarterly_sections(material: Material) -> list[Section]:
             title=STRATEGY,
             blocks=[
                 *_said(material, STRATEGY),
-                Points(items=risks(material), nothing="Nothing stands open."),
+                Points(
+                    items=risks(material), nothing="Nothing stands open.", title="What stands open"
+                ),
                 release_timeline(material),
             ],
         ),

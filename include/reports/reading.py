@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from include.calendar.wall_time import Span
 from include.ledger import Ledger
 from include.ledger.record import time_text
-from include.reports.change_reading import read_changes, read_votes
+from include.reports.change_reading import LATEST, read_changes, read_votes, with_incidents
 from include.reports.deployment_reading import read_deployments, read_freezes
 from include.reports.facts import LEAKED_WITHIN, ChangeFact, Facts
 from include.reports.incident_reading import read_incidents, read_measures, read_refusals
-
-# Later than any record: asks for everything that the ledger knows.
-LATEST = "9999"
 
 Openings = Callable[[datetime, datetime], Sequence[Span]]
 
@@ -25,33 +22,41 @@ def read_facts(
     end: datetime,
     *,
     as_of: datetime | None = None,
+    asked_at: datetime | None = None,
+    observed: timedelta,
     service: str | None = None,
     systems: Sequence[str] = (),
     openings: Openings | None = None,
 ) -> Facts:
-    """Return what the ledger knew at `as_of` (None: knows now) about `[start, end)`.
+    """Return what the ledger knew at `as_of` (None: knows now, `asked_at`) about `[start, end)`.
 
-    `service` keeps what concerns one service alone, whose `systems` tell which changes without a
-    release do. `openings(start, end)` gives the calendar's slots.
+    `observed` is how long after its end a change is charged with what it caused
+    (`reports.observed_for`). `service` keeps what concerns one service alone, whose `systems` tell
+    which changes without a release do. `openings(start, end)` gives the calendar's slots.
     """
     bounds = {
         "start": time_text(start),
         "end": time_text(end),
         "as_of": LATEST if as_of is None else time_text(as_of),
     }
+    seen = end if as_of is None else min(end, as_of)
     with ledger.read() as connection:
-        incidents = read_incidents(connection, bounds, start - LEAKED_WITHIN, end, as_of)
-        changes = read_changes(connection, start, end, bounds=bounds, incidents=incidents)
+        moved = read_changes(connection, bounds)
+        # Whatever a change has caused since its work began counts, however long its review took.
+        begun = [change.started_at for change in moved if change.started_at is not None]
+        since = min([start - LEAKED_WITHIN, *begun])
+        incidents = read_incidents(connection, bounds, since, as_of)
+        changes = with_incidents(moved, incidents)
         if service is not None:
             changes = [change for change in changes if _concerns(change, service, systems)]
         deployments = [
             item
-            for item in read_deployments(connection, start, end, as_of, incidents)
+            for item in read_deployments(connection, start, seen, as_of, incidents)
             if service in (None, item.service)
         ]
         measures = [
             item
-            for item in read_measures(connection, start, end)
+            for item in read_measures(connection, start, seen)
             if service in (None, item.service)
         ]
         freezes = [
@@ -59,14 +64,16 @@ def read_facts(
             for item in read_freezes(connection, bounds, start, end, as_of)
             if service in (None, item.service)
         ]
-        votes = read_votes(connection, start, end, changes)
-        refused = read_refusals(connection, bounds)
-    kept = {change.id for change in changes}
+        votes = read_votes(connection, start, seen, changes)
+        kept = {change.id for change in changes}
+        refused = read_refusals(connection, bounds, service, kept)
     return Facts(
         start=start,
         end=end,
         as_of=as_of,
         service=service,
+        observed=observed,
+        asked_at=asked_at,
         changes=changes,
         deployments=deployments,
         incidents=[

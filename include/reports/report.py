@@ -21,10 +21,11 @@ class Words:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Points:
-    """A list of sentences; `nothing` is said where there are none."""
+    """A list of sentences; `nothing` is said where there are none. `title` says what they are."""
 
     items: Sequence[str]
     nothing: str
+    title: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +36,7 @@ class Grid:
     rows: Sequence[Sequence[str]]
     nothing: str
     more: int = 0
+    title: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

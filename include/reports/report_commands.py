@@ -66,6 +66,11 @@ def run(options: argparse.Namespace) -> int:
     )
     if options.service is not None:
         settings.service(options.service)
+    as_of = parse_instant(options.as_of) if options.as_of else None
+    if as_of is not None and as_of <= period.start:
+        raise RequestError(
+            f"--as-of lies before {period.name} begins: nothing could be known about it then"
+        )
     if period.start > now:
         print_progress(f"{period.name} is still to come")
         return 1
@@ -75,7 +80,7 @@ def run(options: argparse.Namespace) -> int:
         settings,
         period,
         now=now,
-        as_of=parse_instant(options.as_of) if options.as_of else None,
+        as_of=as_of,
         service=options.service,
     )
     directory = options.output or settings.state_dir / "reports" / options.kind

@@ -14,10 +14,13 @@ from sqlalchemy import text
 
 from include.durable import write_bytes
 from include.ledger import Actor, Ledger, Source, Subject
-from include.notices import Audience, Notice, Severity, queue
+from include.notices import Notice, queue
+from include.notices.report_texts import report_ready
 from include.reports.report import Report
 
 FORMATS = ("html", "pdf", "md", "json")
+# The figures that are told with the news that a report is there.
+_TOLD = ("change_success_rate", "rollback_rate", "emergency_change_rate", "change_lead_time")
 
 _MADE = text("""
     SELECT count(*) FROM record
@@ -128,26 +131,21 @@ def store(
                 details={"as_of": report.as_of.isoformat(), "copies": copies, "lost": lost},
             )
             if tell:
-                queue(unit, report_ready(report, digest, link=link))
+                queue(unit, _ready(report, digest, link))
     return Made(
         id=report.id, files=files, digest=digest, again=bool(known), copies=copies, lost=lost
     )
 
 
-def report_ready(report: Report, digest: str, *, link: str | None) -> Notice:
-    """Tell that a report is there, with what it says in one sentence."""
-    names = ("change_success_rate", "rollback_rate", "emergency_change_rate", "change_lead_time")
-    return Notice(
-        event="report.ready",
-        thread=report.id,
-        audience=Audience.STAKEHOLDERS,
-        severity=Severity.INFO,
-        title=f"{report.title}: {report.period.words}",
-        text=report.summary,
-        fields={report.card[name].title: report.card[name].text for name in names},
-        dedupe_key=f"report.ready:{report.id}:{digest}",
+def _ready(report: Report, digest: str, link: str | None) -> Notice:
+    return report_ready(
+        report=report.id,
+        title=report.title,
+        period=report.period.words,
+        summary=report.summary,
+        figures={report.card[name].title: report.card[name].text for name in _TOLD},
+        digest=digest,
         link=link,
-        final=True,
     )
 
 

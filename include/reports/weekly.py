@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from include.notices.wording import one_line
 from include.reports.blocks import (
+    TITLE,
     coming,
     implemented,
     incidents,
@@ -21,11 +23,11 @@ def weekly_sections(material: Material) -> list[Section]:
     """Return the sections, in the plan's order."""
     facts = material.card.facts
     troubled = [
-        f"{change.id} {change.title}: {outcome(change)}"
+        f"{change.id} {one_line(change.title, TITLE)}: {outcome(change, facts)}"
         for change in facts.changes
         if change.finished_at is not None
         and facts.start <= change.finished_at < facts.end
-        and shortcomings(change)
+        and shortcomings(change, facts.observed)
     ]
     return [
         Section(
@@ -46,9 +48,13 @@ def weekly_sections(material: Material) -> list[Section]:
         Section(
             title="Issues encountered",
             blocks=[
-                Points(items=troubled, nothing="Every change of the week went as planned."),
+                Points(
+                    items=troubled,
+                    nothing="Every change of the week went as planned.",
+                    title="Changes that did not go as planned",
+                ),
                 incidents(material),
-                Points(items=refusals(material), nothing="Nothing was refused."),
+                Points(items=refusals(material), nothing="Nothing was refused.", title="Refused"),
             ],
         ),
         Section(

@@ -1,34 +1,35 @@
 """Restoring the database in a rollback: what it would cost, who agreed to that, and doing it.
 
 Nobody restores a database alone. What two people sign is the hash of which backup would be put back
-and how many written rows that loses at most; it is counted again right before, and more than what
-was signed is refused.
+and how many written rows that loses at most; it is counted again once nobody can write any more,
+and more than what was signed is refused.
 """
 
 from __future__ import annotations
+
+from pathlib import Path
 
 from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 
 from include.backups import kind
-from include.backups.backup import Backup, take_backup
-from include.backups.restore import Lost, count_lost_writes, restore_over
+from include.backups.backup import Backup, load_backup, take_backup
+from include.backups.database import Database
+from include.backups.proof import scratch_copy
+from include.backups.restore import Lost, compare_writes, restore_over
 from include.backups.shape import read_shape
 from include.backups.tools import backup_tools
-from include.errors import BackupError
 from include.instants import format_instant
-from include.ledger import Actor, Outcome, schema
+from include.ledger import Actor, Outcome, Unit, schema
 from include.ledger.record import content_hash
 from include.people import Person
 from include.releases.phases.looking import ENVIRONMENT
 from include.releases.train import Done
-from include.releases.versions import Version
+from include.rollbacks.restore_point import database_of, restore_point
 from include.rollbacks.rollback import Rollback
+from include.rollbacks.schema_turns import RESTORED
 
 VOTES = 2
-# A record like that of a migration: what the schema is like from here on.
-RESTORED = "schema.restored"
-
 # What may be written while people read and vote, on top of what was counted.
 _MARGIN = 0.1
 _MARGIN_ROWS = 100
@@ -41,7 +42,7 @@ def count_writes(rollback: Rollback) -> Done:
         rollback.result("restore_previous_version")
         if not rollback.database:
             return Done(message="no database is to be restored", result={"wanted": False})
-        backup = _backup(rollback)
+        backup = restore_point(rollback)
         lost = _lost(rollback, backup)
         most = lost.rows + max(_MARGIN_ROWS, round(lost.rows * _MARGIN))
         signed = {
@@ -120,24 +121,34 @@ def restore(rollback: Rollback) -> Done:
     agreed = _agreed(rollback, str(counted["content_hash"]))
     if isinstance(agreed, str):
         return Done(ok=False, reason="not_agreed", message=agreed)
-    backup = _backup(rollback)
+    backup = restore_point(rollback)
     if backup.digest != counted["backup"]:
         message = "another backup than the one that was voted on would be restored"
         return Done(ok=False, reason="other_backup", message=message)
-    lost = _lost(rollback, backup)
-    if lost.rows > int(counted["most"]):
+    train = rollback.train
+    url = train.secrets(f"{database_of(rollback)}_db")
+    tools = backup_tools(train.settings, train.vendor)
+    found: list[tuple[Lost, Backup]] = []
+
+    def keep(scratch: Database) -> None:
+        lost = compare_writes(scratch, url)
+        if lost.rows > int(counted["most"]):
+            raise _LostMoreError(lost.rows)
+        kept = take_backup(url, _next_kept(rollback), tools, now=train.clock())
+        found.append((lost, kept))
+
+    try:
+        with scratch_copy(backup, _scratch_server(rollback), tools) as scratch:
+            rows = restore_over(backup, url, tools, before=lambda: keep(scratch))
+    except _LostMoreError as more:
         message = (
-            f"{lost.rows:,} rows would be lost by now; {int(counted['most']):,} at most were "
+            f"{more.rows:,} rows would be lost by now; {int(counted['most']):,} at most were "
             "agreed to. Nothing was restored; ask for a new rollback"
         )
         return Done(ok=False, reason="lost_more", message=message)
-    train = rollback.train
-    url = train.secrets(f"{_database(rollback)}_db")
-    tools = backup_tools(train.settings, train.vendor)
-    before = train.settings.state_dir / "backups" / f"{rollback.id}-before-restore.dump"
-    kept = take_backup(url, before, tools, now=train.clock())
-    rows = restore_over(backup, url, tools)
+    ((lost, kept),) = found
     with train.unit() as unit:
+        _note_kept(unit, rollback)
         unit.append(
             RESTORED,
             rollback.subject,
@@ -152,6 +163,50 @@ def restore(rollback: Rollback) -> Done:
         result={"restored": True, "rows": rows, "lost": lost.rows, "kept": str(kept.path)},
         evidence=[{"uri": kept.path.as_uri(), "sha256": kept.digest}],
     )
+
+
+class _LostMoreError(Exception):
+    """More than was agreed to would be lost."""
+
+    def __init__(self, rows: int) -> None:
+        super().__init__(rows)
+        self.rows = rows
+
+
+def _next_kept(rollback: Rollback) -> Path:
+    """Return where what is there now is kept; what a killed try has kept is never written over."""
+    return _kept(rollback, len(_all_kept(rollback)) + 1)
+
+
+def _all_kept(rollback: Rollback) -> list[Path]:
+    paths: list[Path] = []
+    while (path := _kept(rollback, len(paths) + 1)).exists():
+        paths.append(path)
+    return paths
+
+
+def _kept(rollback: Rollback, number: int) -> Path:
+    home = rollback.train.settings.state_dir / "backups"
+    return home / f"{rollback.id}-before-restore-{number}.dump"
+
+
+def _note_kept(unit: Unit, rollback: Rollback) -> None:
+    """Write down what was kept of the database: who looks for it finds it, and it is pruned."""
+    for number, path in enumerate(_all_kept(rollback), start=1):
+        kept = load_backup(path)
+        values = {
+            "id": f"BKP-{rollback.id}-{number}",
+            "release_id": rollback.train.release,
+            "attempt": rollback.train.plan.attempt,
+            "service": rollback.to.service,
+            "database": kept.database,
+            "path": str(kept.path),
+            "digest": kept.digest,
+            "size": kept.size,
+            "counts": dict(kept.counts),
+            "taken_at": kept.taken_at,
+        }
+        unit.execute(insert(schema.backup).values(**values).on_conflict_do_nothing())
 
 
 def _agreed(rollback: Rollback, signed: str) -> list[str] | str:
@@ -182,52 +237,13 @@ def _not_theirs(rollback: Rollback, person: Person | None) -> str | None:
     return None
 
 
-def _database(rollback: Rollback) -> str:
-    database = rollback.train.plan.service.environments[ENVIRONMENT].database
-    if database is None:
-        raise BackupError(f"{rollback.to.service} keeps no data of its own; nothing to restore")
-    return database
-
-
 def _lost(rollback: Rollback, backup: Backup) -> Lost:
     train = rollback.train
-    url = train.secrets(f"{_database(rollback)}_db")
+    url = train.secrets(f"{database_of(rollback)}_db")
     tools = backup_tools(train.settings, train.vendor)
-    return count_lost_writes(backup, url, train.secrets(kind.ADMIN_CONNECTION), tools)
+    with scratch_copy(backup, _scratch_server(rollback), tools) as scratch:
+        return compare_writes(scratch, url)
 
 
-def _backup(rollback: Rollback) -> Backup:
-    """Return the proven backup from right before the first release after the wanted version."""
-    backups, releases = schema.backup, schema.release
-    with rollback.train.ledger.read() as connection:
-        rows = connection.execute(
-            select(backups, releases.c.version)
-            .join(releases, releases.c.id == backups.c.release_id)
-            .where(
-                backups.c.service == rollback.to.service,
-                backups.c.database == _database(rollback),
-                backups.c.proven_at.is_not(None),
-            )
-            .order_by(backups.c.taken_at.desc())
-        ).all()
-        after = [
-            row for row in rows if Version.parse(row.version) > Version.parse(rollback.to.version)
-        ]
-        if not after:
-            raise BackupError(f"there is no proven backup from after {rollback.to.version} served")
-        first = min(Version.parse(row.version) for row in after)
-        chosen = next(row for row in after if Version.parse(row.version) == first)
-        taken = connection.execute(
-            select(schema.step.c.result).where(
-                schema.step.c.release_id == chosen.release_id,
-                schema.step.c.attempt == chosen.attempt,
-                schema.step.c.name == "take_backup",
-            )
-        ).scalar()
-    if not taken:
-        raise BackupError(f"the ledger does not say what {chosen.id} held")
-    stored = taken["stored"]
-    if kind.is_snapshot(stored):
-        arn = str(stored["snapshot"]["arn"])
-        raise BackupError(kind.by_hand(str(stored["connection"]), arn))
-    return kind.read_dump(stored)
+def _scratch_server(rollback: Rollback) -> Database:
+    return Database.at(rollback.train.secrets(kind.ADMIN_CONNECTION))

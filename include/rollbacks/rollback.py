@@ -15,8 +15,7 @@ from typing import Any
 from sqlalchemy import func, insert, select, update
 from sqlalchemy.engine import Connection, Row
 
-from include.backups import kind
-from include.deploy.deployment import live_deployment
+from include.deploy.deployment import deployment_of, live_deployment
 from include.deploy.target import Artefact
 from include.errors import RecordMissing, RequestError
 from include.ledger import Subject, Unit, schema
@@ -26,6 +25,7 @@ from include.releases.plan import read_plan
 from include.releases.schema_change import SchemaChange, migrations_between
 from include.releases.train import Done, Train
 from include.releases.versions import Version
+from include.rollbacks.schema_turns import schema_turns
 from include.services.service import Service
 
 ENDED_RUNS = ("success", "failed", None)
@@ -93,15 +93,16 @@ def open_rollback(
     person: Person | None,
     *,
     run_id: str,
-    run_state: Callable[[str], Any],
+    run_state: Callable[[str, str], Any],
 ) -> str:
     """Write a rollback down and return its id; asked again by the same run, return the same.
 
-    `train_of` opens the train that a run drives. Raises RequestError, with what is offered
-    instead, when this way back does not exist.
+    `train_of` opens the train that a run drives, `run_state` tells the state of a Dag's run. Raises
+    RequestError, with what is offered instead, when this way back does not exist.
     """
     table = schema.rollback
-    unit.execute(select(func.pg_advisory_xact_lock(_OPENING, func.hashtext(wish.service))))
+    # One at a time whatever the service: their numbers are counted over all of them.
+    unit.execute(select(func.pg_advisory_xact_lock(_OPENING)))
     present = unit.row(select(table.c.id).where(table.c.run_id == run_id))
     if present is not None:
         unit.append(
@@ -117,32 +118,22 @@ def open_rollback(
         raise RequestError("reason: say why; it is what people will read afterwards")
     _refuse_second(unit, wish.service, run_state)
     live = live_deployment(unit.connection, wish.service, ENVIRONMENT)
-    if live is None or live.release_id is None:
-        raise RequestError(
-            f"service: {wish.service} has had no release through here, so there is no earlier "
-            "version to go back to"
-        )
-    release = unit.row(select(schema.release).where(schema.release.c.id == live.release_id))
+    if live is not None:
+        _refuse_in_mid_deploy(unit, wish.service, str(live.version), run_state)
+    origin, target = _ends(unit.connection, wish, live)
+    release = unit.row(select(schema.release).where(schema.release.c.id == origin.release_id))
     if release is None:
-        raise RecordMissing(f"the ledger has no release {live.release_id}")
-    target = _earlier(unit.connection, wish, live)
+        raise RecordMissing(f"the ledger has no release {origin.release_id}")
     train = train_of(str(release.run_id))
     artefact = _artefact(unit.connection, train, target)
-    commit = _commit(unit.connection, live)
+    commit = _commit(unit.connection, origin)
     change = _between(train, artefact.version, commit)
-    instead = kind.why_not_put_back(train.plan.service.environments[ENVIRONMENT])
-    if wish.database and instead is not None:
-        raise RequestError(f"database: {instead}")
     if not change.code_may_go_back and not wish.database:
         raise RequestError(
-            f"version: between {artefact.version} and {live.version} lies a migration that is "
+            f"version: between {artefact.version} and {origin.version} lies a migration that is "
             f"{change.kind}: {artefact.version} would not work on this schema. Offered are a fix "
             "forward (release a newer version), or "
-            + (
-                "this rollback with its database restore, which two people vote on"
-                if instead is None
-                else f"by hand a restore of the database: {instead}"
-            )
+            "this rollback with its database restore, which two people vote on"
         )
     number = unit.execute(select(func.count()).select_from(table)).scalar_one() + 1
     key = f"RBK-{number:06d}"
@@ -150,10 +141,10 @@ def open_rollback(
         insert(table).values(
             id=key,
             run_id=run_id,
-            release_id=live.release_id,
-            attempt=live.attempt,
+            release_id=origin.release_id,
+            attempt=origin.attempt,
             service=wish.service,
-            from_version=live.version,
+            from_version=origin.version,
             to_version=artefact.version,
             to_digest=artefact.digest,
             to_path=str(artefact.path),
@@ -168,9 +159,9 @@ def open_rollback(
     unit.append(
         "rollback.opened",
         Subject(kind="rollback", id=key),
-        message=f"{person.name} asks to go back from {live.version} to {artefact.version}: "
+        message=f"{person.name} asks to go back from {origin.version} to {artefact.version}: "
         f"{wish.reason[:500]}",
-        release=live.release_id,
+        release=origin.release_id,
         details={
             "database": wish.database,
             "migrations": [f"{item.name} ({item.kind})" for item in change.migrations],
@@ -217,15 +208,65 @@ def end_rollback(unit: Unit, rollback: str, state: str) -> None:
     )
 
 
-def _refuse_second(unit: Unit, service: str, run_state: Callable[[str], Any]) -> None:
+def _refuse_in_mid_deploy(
+    unit: Unit, service: str, serves: str, run_state: Callable[[str, str], Any]
+) -> None:
+    """Refuse while a newer version is on its way: what would be gone back from is the one before.
+
+    Who sees a canary fail and asks for a rollback wants the canary ended, which its train does.
+    """
+    table, releases = schema.deployment, schema.release
+    row = unit.row(
+        select(table.c.version, table.c.release_id, releases.c.run_id)
+        .join(releases, releases.c.id == table.c.release_id)
+        .where(
+            table.c.service == service,
+            table.c.environment == ENVIRONMENT,
+            table.c.state.in_(("staging", "staged", "switching")),
+            table.c.attempt == releases.c.attempt,
+            releases.c.state == "running",
+        )
+        .order_by(table.c.id.desc())
+    )
+    if row is None or run_state("release_train", row.run_id) in ENDED_RUNS:
+        return
+    raise RequestError(
+        f"service: {row.release_id} is being deployed right now, so this would go back from "
+        f"{serves}, which served before {row.version}. To end the deploy, mark the task of its run "
+        f"{row.run_id} that is running as failed: the train then leads people back to {serves}"
+    )
+
+
+def _refuse_second(unit: Unit, service: str, run_state: Callable[[str, str], Any]) -> None:
     table = schema.rollback
     rows = unit.execute(
         select(table).where(table.c.service == service, table.c.state == "running")
     ).all()
     for row in rows:
-        if run_state(row.run_id) not in ENDED_RUNS:
+        if run_state("rollback", row.run_id) not in ENDED_RUNS:
             raise RequestError(f"service: {row.id} is taking {service} back already")
         end_rollback(unit, row.id, "failed")
+
+
+def _ends(connection: Connection, wish: Wish, live: Row[Any] | None) -> tuple[Row[Any], Row[Any]]:
+    """Return the deployments that a rollback leads from and to.
+
+    Commonly from what serves to what served before. A release that failed before its switch, and
+    has migrated the database all the same, is gone back from as well: to what serves, on its own
+    schema. That takes a restore, so it has to be asked for.
+    """
+    if live is not None and wish.database and wish.version in (None, live.version):
+        turns = list(schema_turns(connection, wish.service, live.version))
+        if turns and turns[-1].release is not None:
+            left = deployment_of(connection, turns[-1].release, turns[-1].attempt or 0, ENVIRONMENT)
+            if left is not None:
+                return left, live
+    if live is None or live.release_id is None:
+        raise RequestError(
+            f"service: {wish.service} has had no release through here, so there is no earlier "
+            "version to go back to"
+        )
+    return live, _earlier(connection, wish, live)
 
 
 def _earlier(connection: Connection, wish: Wish, live: Row[Any]) -> Row[Any]:

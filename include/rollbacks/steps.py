@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from sqlalchemy import select, update
-from sqlalchemy.dialects.postgresql import insert
 
 from include.deploy import deployment
 from include.deploy.recovery import obstacle
@@ -16,15 +15,18 @@ from include.errors import TargetError
 from include.ledger import schema
 from include.notices import texts
 from include.permits.permit import newest_fence
+from include.releases.lock import lock
 from include.releases.phases.looking import ENVIRONMENT
 from include.releases.train import Done
 from include.rollbacks.restore import restore
+from include.rollbacks.restore_point import forget_dump
 from include.rollbacks.rollback import Rollback, end_rollback
 from include.services.workspace import run_commands
 
 
 def stop_new_deployment(rollback: Rollback) -> Done:
-    """1. Nothing of the newer version moves any more: permits closed, older fences refused."""
+    """1. Nothing of the newer version moves any more: the service locked, permits closed, older
+    fences refused."""
 
     def stop() -> Done:
         fences: list[int] = []
@@ -41,6 +43,8 @@ def stop_new_deployment(rollback: Rollback) -> Done:
                 )
                 .values(closed_at=unit.now)
             )
+            # From here on: people may be asked for a day, and no train shall pass meanwhile.
+            _lock(unit, rollback)
 
         with rollback.train.unit() as unit:
             write(unit)
@@ -177,6 +181,7 @@ def verify(rollback: Rollback) -> Done:
         if why is not None:
             return Done(ok=False, reason="not_stable", message=f"not stable: {why}")
         target.retire(slot.other, fence)
+        forget_dump(rollback)
         train = rollback.train
 
         def write(unit: Any) -> None:
@@ -260,8 +265,10 @@ def _bring_live(unit: Any, rollback: Rollback, slot: Colour, fence: int) -> None
             table.c.state == "live",
         )
     )
-    if bad is not None and bad.digest != rollback.to.digest:
-        deployment.set_state(unit, bad.id, "returned", ended_at=unit.now)
+    if bad is not None:
+        # The same version may have served from the other slot: then nothing is wrong with it.
+        state = "returned" if bad.digest != rollback.to.digest else "retired"
+        deployment.set_state(unit, bad.id, state, ended_at=unit.now)
     standing = unit.row(
         select(table).where(
             table.c.service == rollback.to.service,
@@ -308,13 +315,17 @@ def _settle(unit: Any, rollback: Rollback) -> None:
             updated_at=unit.now,
         )
     )
+    _lock(unit, rollback)
+
+
+def _lock(unit: Any, rollback: Rollback) -> None:
+    train = rollback.train
     commits = train.result("check_commits")["commits"] if train.has("check_commits") else []
-    lock = insert(schema.release_lock).values(
-        service=rollback.to.service,
-        release_id=train.release,
-        reason=f"{rollback.id}: {rollback.reason}"[:2000],
+    lock(
+        unit,
+        rollback.to.service,
+        release=train.release,
+        reason=f"{rollback.id}: {rollback.reason}",
         commits=commits,
-        locked_by=rollback.requested_by,
-        locked_at=unit.now,
+        by=rollback.requested_by,
     )
-    unit.execute(lock.on_conflict_do_nothing())

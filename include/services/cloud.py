@@ -90,13 +90,34 @@ class Kubernetes(Section):
     helm: Helm | None = None
 
 
+_IDENTIFIER = r"^([a-z](-?[a-z0-9])*)?$"
+
+
 class Rds(Section):
-    """The Amazon RDS instance that holds the database; its backups are DB snapshots.
+    """The Amazon RDS instance or Aurora cluster that holds the database; its backups are snapshots.
 
     A snapshot is proven in a scratch instance of `scratch_class`, by default the class of the
     source. `wait` bounds a snapshot, and a restore of one, each for itself.
     """
 
-    instance: str = Field(pattern=r"^[a-z](-?[a-z0-9])*$", max_length=63)
+    instance: str = Field(default="", pattern=_IDENTIFIER, max_length=63)
+    cluster: str = Field(default="", pattern=_IDENTIFIER, max_length=63)
     scratch_class: str = ""
     wait: Duration = Field(default=timedelta(hours=1), gt=timedelta(0))
+
+    @property
+    def name(self) -> str:
+        """Return the identifier of what is backed up."""
+        return self.cluster or self.instance
+
+    @property
+    def shown(self) -> str:
+        """Return what is backed up, for messages."""
+        return f"{'Aurora cluster' if self.cluster else 'RDS instance'} {self.name}"
+
+    @model_validator(mode="after")
+    def _one_of_them(self) -> Rds:
+        if bool(self.instance) == bool(self.cluster):
+            message = "name the instance, or the cluster of Aurora"
+            raise ValueError(message)
+        return self

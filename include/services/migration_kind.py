@@ -13,7 +13,7 @@ is one: no older code knows it.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -123,6 +123,10 @@ TRUNC UNNEST UPPER UUIDV4 UUIDV7
 """
 _PURE = frozenset(_COMPUTES.split())
 
+# Of these, what may come to something where a value is missing.
+_ANSWER_NULL = frozenset({"CASE", "COALESCE", "CONCAT", "CONCAT_WS", "FORMAT", "IS", "GREATEST",
+                          "LEAST", "ARRAY", "ROW", "CARDINALITY", "NUM_NULLS"})  # fmt: skip
+
 
 def read_migration(name: str, sql: str) -> Migration:
     """Return what a migration's text declares and does."""
@@ -150,6 +154,11 @@ def read_migration(name: str, sql: str) -> Migration:
 def worst(migrations: Sequence[Migration]) -> Kind | None:
     """Return what going back over all of them costs; None without any."""
     return max((migration.kind for migration in migrations), default=None)
+
+
+def expands(noted: Mapping[str, str]) -> bool:
+    """Return whether a migration, as a release's check of its commits noted it, only expands."""
+    return noted["kind"] == str(Kind.EXPAND)
 
 
 def statements(sql: str) -> Iterator[str]:
@@ -215,18 +224,41 @@ def _judge_table(statement: str) -> tuple[Kind, str]:
         if not clause.startswith("ADD "):
             continue
         head, _, default = clause.partition(" DEFAULT ")
-        if (
-            " NOT NULL" in clause
-            and not default
-            and " GENERATED " not in clause
-            and not re.match(r"ADD (COLUMN )?+(IF NOT EXISTS )?+\S+ (SMALL|BIG)?SERIAL\b", head)
-        ):
+        supplied = (
+            bool(default and not re.match(r"[( ]*NULL\b", default))
+            or " GENERATED " in clause
+            or re.match(r"ADD (COLUMN )?+(IF NOT EXISTS )?+\S+ (SMALL|BIG)?SERIAL\b", head)
+        )
+        if re.search(r" NOT NULL| PRIMARY KEY", clause) and not supplied:
             return Kind.CONTRACT, f"{clause[:60]} asks older code for a value that it has not"
+        if not _passes_without_value(clause):
+            return Kind.CONTRACT, f"{clause[:60]} checks what older code writes"
         # A default is computed for the rows that are there.
         called = _judge_query(re.sub(r"\bREFERENCES \S+? ?\(", "(", default))
         if called is not None:
             return called[0], f"{clause[:60]} {called[1]}"
     return Kind.EXPAND, ""
+
+
+def _passes_without_value(clause: str) -> bool:
+    """Tell whether every CHECK of an added column lets a row pass that has no value for it: it
+    looks at this column alone, by nothing that makes something of NULL."""
+    name = re.match(r"ADD (?:COLUMN )?+(?:IF NOT EXISTS )?+(\S+)", clause)
+    for check in re.finditer(r"\bCHECK ?\(", clause):
+        words = set(re.findall(r"(?<!:)\b[A-Z_]\w*", _inside(clause[check.end() :])))
+        if name is None or words - {name[1]} - (_PURE - _ANSWER_NULL):
+            return False
+    return True
+
+
+def _inside(text: str) -> str:
+    """Return what comes before the parenthesis that closes one which was opened before `text`."""
+    depth = 1
+    for place, letter in enumerate(text):
+        depth += (letter == "(") - (letter == ")")
+        if depth == 0:
+            return text[:place]
+    return text
 
 
 def _split(clauses: str) -> Iterator[str]:

@@ -13,7 +13,7 @@ from include.deploy.target import Colour
 from include.deploy.targets.factory import open_target
 from include.instants import format_duration
 from include.ledger import Subject, schema
-from include.permits.permit import newest_fence
+from include.permits.permit import newest_fence, permit_in_force
 from include.releases.phases.looking import ENVIRONMENT
 from include.releases.plan import read_plan
 from include.services.service import Service
@@ -54,6 +54,17 @@ def reclaim(job: Upkeep, service: Service) -> Reconciled:
     if target.weights()[slot]:
         return _kept(service, f"{slot} has traffic, which it should not have")
     with job.unit() as unit:
+        held = permit_in_force(unit, service.name)
+        if held is not None:
+            # A newer fence would stop the deploy that is about to take this slot itself.
+            message = f"permit {held} is in force; the slot is that deploy's"
+            unit.append(
+                "slot.kept",
+                Subject(kind="service", id=service.name),
+                reason="under_way",
+                message=f"{slot} with {standing.version} is not reclaimed: {message}",
+            )
+            return _kept(service, message)
         fence = newest_fence(unit)
         unit.append(
             "slot.reclaiming",

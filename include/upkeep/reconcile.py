@@ -10,11 +10,9 @@ import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from sqlalchemy import select
-from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.engine import Connection, Row
 
 from include.backups.shape import differing, read_shape
@@ -28,10 +26,14 @@ from include.errors import BackupError, TargetError
 from include.instants import format_instant
 from include.ledger import Outcome, Subject, Unit, schema
 from include.ledger.record import content_hash
+from include.notices import queue
+from include.notices.alarm_texts import drift_found
+from include.releases.lock import lock
 from include.releases.phases.looking import ENVIRONMENT
 from include.releases.phases.migration import MIGRATED
 from include.releases.plan import read_plan
-from include.rollbacks.restore import RESTORED
+from include.rollbacks.rollback import ENDED_RUNS
+from include.rollbacks.schema_turns import RESTORED
 from include.services.service import Service
 from include.upkeep.upkeep import Upkeep
 
@@ -53,7 +55,7 @@ def reconcile(
 ) -> Reconciled:
     """Compare production of one service with the ledger and record what was found."""
     with job.ledger.read() as connection:
-        busy = _under_way(connection, service.name, job.clock())
+        busy = _under_way(connection, service.name, job)
         expected = _expected(connection, service)
     if expected is None:
         return _told(job, service, "empty", "the ledger knows nothing that serves")
@@ -126,15 +128,13 @@ def _drift(job: Upkeep, service: Service, said: list[str], found: dict[str, Any]
         opened = _open_for(unit, title, content)
         if opened is None:
             opened = open_change(unit, content, release_id=None).id
-        lock = insert(schema.release_lock).values(
-            service=service.name,
-            release_id=None,
-            reason=f"{REASON}: {message}"[:2000],
-            commits=[],
-            locked_by=job.actor.user,
-            locked_at=unit.now,
+        queue(
+            unit,
+            drift_found(
+                service=service.name, environment=ENVIRONMENT, said="; ".join(said), change=opened
+            ),
         )
-        unit.execute(lock.on_conflict_do_nothing())
+        lock(unit, service.name, release=None, reason=f"{REASON}: {message}", by=job.actor.user)
         unit.append(
             "reconcile.drift",
             Subject(kind="service", id=service.name),
@@ -183,18 +183,22 @@ def _told(job: Upkeep, service: Service, reason: str, message: str) -> Reconcile
     return Reconciled(service=service.name, reason=reason, message=message)
 
 
-def _under_way(connection: Connection, service: str, now: datetime) -> str | None:
+def _under_way(connection: Connection, service: str, job: Upkeep) -> str | None:
     """Return what is being done to production right now, None for nothing.
 
-    A deploy whose permit has run out is not being done any more, whatever its run says: what it
-    left half-way is drift.
+    A deploy whose slot is over is not being done any more, whatever its run says: what it left
+    half-way is drift. Its permit ends earlier, at the point of no return; the way back comes after.
+    Nor is a rollback whose run has ended, though nobody has written down that it came to nothing.
     """
     table, releases, permits = schema.deployment, schema.release, schema.permit
+    slot = schema.slot
     row = connection.execute(
         select(table.c.version)
         .join(releases, releases.c.id == table.c.release_id)
-        .join(permits, (permits.c.fence == table.c.fence) & (permits.c.expires_at > now))
+        .join(permits, permits.c.fence == table.c.fence)
+        .join(slot, (slot.c.change_id == permits.c.change_id) & slot.c.during.contains(job.clock()))
         .where(
+            slot.c.released_at.is_(None),
             table.c.service == service,
             table.c.environment == ENVIRONMENT,
             table.c.state.in_(("staging", "staged", "switching")),
@@ -204,11 +208,13 @@ def _under_way(connection: Connection, service: str, now: datetime) -> str | Non
     if row is not None:
         return f"{row.version} is being deployed"
     back = connection.execute(
-        select(schema.rollback.c.id).where(
+        select(schema.rollback.c.id, schema.rollback.c.run_id).where(
             schema.rollback.c.service == service, schema.rollback.c.state == "running"
         )
     ).first()
-    return f"{back.id} is under way" if back is not None else None
+    if back is None or job.run_state("rollback", back.run_id) in ENDED_RUNS:
+        return None
+    return f"{back.id} is under way"
 
 
 def _expected(connection: Connection, service: Service) -> Expected | None:

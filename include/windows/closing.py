@@ -97,7 +97,8 @@ def close_opening(unit: Unit, calendar: ChangeCalendar | None, opening: Attended
             continue
         unfinished[row.change_id] = _order(unit, calendar, row, contents.get(row.change_id))
     not_started = {
-        item.id: f"{item.title}: was due, and did not start"
+        item.id: f"{item.title}: was due, and did not start; another slot in what was approved: "
+        f"./hims change again {item.id}"
         for item in contents.values()
         if item.state == "scheduled" and item.slot.end <= max(unit.now, opening.span.end)
     }

@@ -258,7 +258,7 @@ def _against(
     if now < due.slot.start:
         return "its slot has not begun", due.slot.start
     if now >= due.slot.end:
-        return "its slot is over; it needs another one", None
+        return f"its slot is over; another one: ./hims change again {due.id}", None
     state = calendar.state(now, systems=due.systems, change=due.id)
     if not state.open:
         why = "; ".join(item.message for item in state.reasons) or "closed"

@@ -2,6 +2,9 @@
 
 Without any they go to the log. A notice that cannot be delivered now stays in the outbox;
 delivering never fails a task.
+
+What a task has queued goes out once Airflow knows how the task ended: the next task starts
+meanwhile, and a channel that takes its time holds up no release.
 """
 
 from __future__ import annotations
@@ -23,23 +26,54 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# Inside a task: long enough for a few messages, short enough not to hold up a release.
+# At the end of a task: long enough for a few messages, short enough for Airflow, which ends a task
+# that goes on working for 20 seconds after it has told how it ended.
 TASK_BUDGET = 5.0
 # For one answer of a channel.
 PATIENCE = 5
 DEFAULT_CHANNEL = "#releases"
 
 
+class _Bag:
+    """What the task of this process is going to deliver when it has ended."""
+
+    ledger: Ledger | None = None
+    open = False
+
+
+_bag = _Bag()
+
+
 @contextmanager
 def deliver_after(ledger: Ledger) -> Iterator[None]:
-    """Deliver what the block has queued, however the block ends."""
+    """Deliver what the block has queued, however the block ends: after the task, where there is one
+    that Airflow runs, and at once elsewhere."""
     try:
         yield
     finally:
-        try:
-            deliver(ledger, budget=TASK_BUDGET)
-        except Exception:
-            log.warning("notices stay queued; they go out with the next delivery", exc_info=True)
+        if _bag.open:
+            _bag.ledger = ledger
+        else:
+            _deliver_calmly(ledger)
+
+
+def task_begins() -> None:
+    """Keep what is queued from here on for the end of the task."""
+    _bag.ledger, _bag.open = None, True
+
+
+def task_has_ended() -> None:
+    """Deliver what the task of this process has queued; Airflow knows how the task ended."""
+    ledger, _bag.ledger, _bag.open = _bag.ledger, None, False
+    if ledger is not None:
+        _deliver_calmly(ledger)
+
+
+def _deliver_calmly(ledger: Ledger) -> None:
+    try:
+        deliver(ledger, budget=TASK_BUDGET)
+    except Exception:
+        log.warning("notices stay queued; they go out with the next delivery", exc_info=True)
 
 
 def deliver(ledger: Ledger, *, budget: float) -> Delivered:

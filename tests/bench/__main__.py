@@ -20,21 +20,26 @@ from tests.bench import (
     answers,
     calendar,
     commits,
+    conflicts,
     gates,
     hops,
     ledger,
+    notices,
+    opening,
     parse,
     power,
+    reports,
     switching,
     timetables,
+    waiting,
 )
 from tests.bench.figures import Figure, table
 from tests.bench.stand import STOCK_EXECUTOR, load, stand, stock_scheduler
 from tests.bench.trains import travel
 
 NAMES = (
-    "calendar", "timetables", "commits", "parse", "ledger", "hops", "answer", "gates", "power",
-    "switch",
+    "calendar", "timetables", "commits", "parse", "ledger", "reports", "notices", "opening", "hops",
+    "answer", "gates", "power", "switch", "conflicts", "waiting",
 )  # fmt: skip
 
 
@@ -44,7 +49,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"{', '.join(NAMES)}; all of them")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
     parser.add_argument(
-        "--repeats", type=int, default=6, metavar="N", help="trains, and chains beside each (6)"
+        "--repeats",
+        type=int,
+        default=6,
+        metavar="N",
+        help="trains, chains, openings, rounds of appends (6)",
     )
     parser.add_argument(
         "--records", type=int, default=ledger.RECORDS, metavar="N", help="in the ledger (1000000)"
@@ -63,9 +72,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         print_progress("interrupted; everything that was started is stopped")
         return 130
     print_line(table(found))
-    if {"hops"} & set(options.names or NAMES):
-        print_line()
-        print_line(hops.MEANING)
+    for name, meaning in (("hops", hops.MEANING), ("opening", opening.MEANING)):
+        if name in set(options.names or NAMES):
+            print_line(f"\n{meaning}")
     print_line(f"\nload average before {before:.1f}, after {load():.1f}, {os.cpu_count()} cores")
     if options.json:
         document = {
@@ -100,7 +109,22 @@ def measure(names: set[str], repeats: int, records: int = ledger.RECORDS) -> lis
         found += switching.figures()
     if "ledger" in names:
         print_progress("the ledger")
-        found += ledger.figures(records)
+        found += ledger.figures(records, repeats)
+    if "reports" in names:
+        print_progress("the monthly report")
+        found += reports.figures(records)
+    if "notices" in names:
+        print_progress("a long queue of notices")
+        found += notices.figures()
+    if "conflicts" in names:
+        print_progress("the conflict check")
+        found += conflicts.figures()
+    if "waiting" in names:
+        print_progress("changes that wait")
+        found += waiting.figures(repeats)
+    if "opening" in names:
+        with stand("windows that open", prepare=opening.open_often) as often:
+            found += opening.figures(opening.run_openings(often, repeats))
     timed = names & {"hops", "answer"}
     if not timed and "gates" not in names:
         return found

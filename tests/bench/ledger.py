@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,7 @@ from tests.bench.figures import Figure
 from tests.integration.conftest import OwnServer, PostgresServer
 
 WRITERS = (1, 4, 16)
-SECONDS = 3.0
+SECONDS = 2.0
 RECORDS = 1_000_000
 AT = datetime(2026, 11, 28, 7, tzinfo=UTC)
 ROBOT = Actor.service("bench")
@@ -51,9 +52,12 @@ MESSAGE = "votes approve for technical_lead, " * 6
 KEY = PrivateKey(name="bench", seed=bytes(32))
 KNOWN = Keyring((Trusted(key=KEY.public),))
 
+Work = Callable[[str, Barrier, Any], None]
 
-def figures(records: int = RECORDS) -> list[Figure]:
-    """Return every figure of the ledger; what depends on its size is measured on `records`."""
+
+def figures(records: int = RECORDS, repeats: int = 6) -> list[Figure]:
+    """Return every figure of the ledger; what depends on its size is measured on `records`, what
+    depends on the moment `repeats` times."""
     found: list[Figure] = []
     with tempfile.TemporaryDirectory(prefix="bench-ledger-") as scratch:
         home = Path(scratch) / "postgres"
@@ -62,22 +66,22 @@ def figures(records: int = RECORDS) -> list[Figure]:
         try:
             own.start()
             for count in WRITERS:
-                found += _appending(own.server, count)
+                found += _appending(own.server, count, repeats)
             found += _verifying(own.server, records, Path(scratch))
         finally:
             own.remove()
     return found
 
 
-def _appending(server: PostgresServer, writers: int) -> Iterator[Figure]:
-    """Measure in turn, so that a busy moment falls upon both."""
-    ours, plain = [], []
-    for _ in range(3):
-        with _ledger(server) as url:
-            plain.append(_rate(url, writers, _insert))
-        with _ledger(server) as url:
-            ours.append(_rate(url, writers, _append))
-    mine, peer = statistics.median(ours), statistics.median(plain)
+def _appending(server: PostgresServer, writers: int, repeats: int) -> Iterator[Figure]:
+    """Measure in turn, and each first as often as second, so that a busy moment falls upon both."""
+    rates: dict[Work, list[float]] = {_append: [], _insert: []}
+    for round_ in range(repeats):
+        for work in sorted(rates, key=lambda one: one is _append, reverse=bool(round_ % 2)):
+            with _ledger(server) as url:
+                rates[work].append(_rate(url, writers, work))
+    mine, peer = (statistics.median(rates[work]) for work in (_append, _insert))
+    shares = [ours / plain for ours, plain in zip(rates[_append], rates[_insert], strict=True)]
     print_progress(f"{writers} writers: {mine:.0f} records/s, plain {peer:.0f}/s")
     yield Figure(
         name=f"a record, {writers} writers",
@@ -85,16 +89,16 @@ def _appending(server: PostgresServer, writers: int) -> Iterator[Figure]:
         peer=1000 / peer,
         unit="ms",
         times=1 / 0.7,
-        note=f"{mine:.0f}/s against {peer:.0f}/s: {mine / peer:.0%} of a plain INSERT per commit",
+        note=f"{mine:.0f}/s against {peer:.0f}/s: {mine / peer:.0%} of a plain INSERT per commit "
+        f"({min(shares):.0%} to {max(shares):.0%} in {repeats} rounds)",
     )
 
 
-def _rate(url: str, writers: int, work: Callable[[str, float, Any], None]) -> float:
-    """Return commits per second of all writers together."""
+def _rate(url: str, writers: int, work: Work) -> float:
+    """Return commits per second of all writers together, from when the last of them is ready."""
     fork = multiprocessing.get_context("fork")
-    counts = fork.Queue()
-    until = time.monotonic() + 1.0
-    processes = [fork.Process(target=work, args=(url, until, counts)) for _ in range(writers)]
+    counts, ready = fork.Queue(), fork.Barrier(writers)
+    processes = [fork.Process(target=work, args=(url, ready, counts)) for _ in range(writers)]
     for process in processes:
         process.start()
     total = sum(counts.get() for _ in processes)
@@ -103,11 +107,9 @@ def _rate(url: str, writers: int, work: Callable[[str, float, Any], None]) -> fl
     return float(total / SECONDS)
 
 
-def _append(url: str, start: float, counts: Any) -> None:
+def _append(url: str, ready: Barrier, counts: Any) -> None:
     ledger = Ledger(url, keep=1)
-    with ledger.read():
-        pass
-    counts.put(_count(start, lambda: _unit(ledger)))
+    counts.put(_count(ready, lambda: _unit(ledger)))
 
 
 def _unit(ledger: Ledger) -> None:
@@ -115,7 +117,7 @@ def _unit(ledger: Ledger) -> None:
         unit.append("vote.cast", TOPIC, message=MESSAGE)
 
 
-def _insert(url: str, start: float, counts: Any) -> None:
+def _insert(url: str, ready: Barrier, counts: Any) -> None:
     """The peer: the same record by a plain INSERT, committed by itself, into the same table without
     anything of the tree, written by psycopg2 alone."""
     with psycopg2.connect(url) as connection:
@@ -128,12 +130,13 @@ def _insert(url: str, start: float, counts: Any) -> None:
             )
             connection.commit()
 
-        counts.put(_count(start, insert))
+        counts.put(_count(ready, insert))
 
 
-def _count(start: float, work: Callable[[], None]) -> int:
-    time.sleep(max(0.0, start - time.monotonic()))
-    end, done = start + SECONDS, 0
+def _count(ready: Barrier, work: Callable[[], None]) -> int:
+    work()
+    ready.wait()
+    end, done = time.monotonic() + SECONDS, 0
     while time.monotonic() < end:
         work()
         done += 1
@@ -195,7 +198,7 @@ def _verifying(server: PostgresServer, records: int, scratch: Path) -> Iterator[
         print_progress(f"verifying {records:,} records")
         begin = time.perf_counter()
         found = verify_ledger(
-            ledger, KNOWN, sealer.anchors, AT + timedelta(days=1),
+            ledger, sealer.origin, KNOWN, sealer.anchors, AT + timedelta(days=1),
             tolerance=timedelta(minutes=10), evidence=scratch / "evidence",
         )  # fmt: skip
         taken = time.perf_counter() - begin

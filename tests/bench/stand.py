@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,10 +18,14 @@ import yaml
 
 from include.output import print_progress
 from include.rehearsal.airflow_api import AirflowApi
-from include.settings import ROOT
-from tests.e2e.station import Station, wait_for
+from include.settings import ROOT, Settings
+from tests.e2e.station import Station, bundles, wait_for
 
 DAGS = ROOT / "tests" / "bench" / "dags"
+BENCH_DAGS = (
+    "bench_empty_chain", "bench_approvals", "bench_gates", "bench_waiting_train",
+    "bench_waiting_stock",
+)  # fmt: skip
 POLL_SECONDS = 0.5
 
 # Airflow's own LocalExecutor in place of ours.
@@ -64,9 +67,13 @@ class Stand:
         answer.raise_for_status()
         return answer.json()
 
-    def start(self, dag: str, conf: Mapping[str, Any] | None = None) -> str:
-        """Start a run and return its id."""
-        body = {"logical_date": None, "conf": dict(conf or {})}
+    def start(
+        self, dag: str, conf: Mapping[str, Any] | None = None, *, run_id: str | None = None
+    ) -> str:
+        """Start a run, by an id that Airflow makes where none is given, and return the id."""
+        body: dict[str, Any] = {"logical_date": None, "conf": dict(conf or {})}
+        if run_id is not None:
+            body["dag_run_id"] = run_id
         answer = self.api.request("POST", f"/api/v2/dags/{dag}/dagRuns", body)
         answer.raise_for_status()
         return str(answer.json()["dag_run_id"])
@@ -113,10 +120,16 @@ class Stand:
 
 
 @contextmanager
-def stand(title: str, overrides: Mapping[str, str] | None = None) -> Iterator[Stand]:
+def stand(
+    title: str,
+    overrides: Mapping[str, str] | None = None,
+    *,
+    prepare: Callable[[Settings], None] | None = None,
+) -> Iterator[Stand]:
     """Run a stack of its own as long as the block lasts; nothing of it is left afterwards.
 
-    `overrides` are AIRFLOW__… variables that win over the settings that we ship.
+    `overrides` are AIRFLOW__… variables that win over the settings that we ship; `prepare` changes
+    the configuration before anything is started.
     """
     with tempfile.TemporaryDirectory(prefix="bench-", ignore_cleanup_errors=True) as home:
         station = Station(Path(home))
@@ -126,13 +139,15 @@ def stand(title: str, overrides: Mapping[str, str] | None = None) -> Iterator[St
             for key, value in station.environment.items()
             if not key.startswith("AIRFLOW__")
         }
+        if prepare is not None:
+            prepare(station.settings)
         print_progress(f"{title}: starting")
         try:
-            status, _, err = station.run("up", env={**bundles(), **(overrides or {})})
+            status, _, err = station.run("up", env={**bundles(beside=DAGS), **(overrides or {})})
             if status:
                 raise RuntimeError(err)
             made = Stand(station)
-            wait_for(lambda: _parsed(made), seconds=120)
+            wait_for(lambda: parsed(made), seconds=120)
             yield made
         finally:
             print_progress(f"{title}: stopping")
@@ -141,20 +156,6 @@ def stand(title: str, overrides: Mapping[str, str] | None = None) -> Iterator[St
                 station.stop()
             finally:
                 signal.signal(signal.SIGINT, before)
-
-
-def bundles() -> dict[str, str]:
-    """Return the variable that has Airflow read the bench's Dags beside ours."""
-    classpath = "airflow.dag_processing.bundles.local.LocalDagBundle"
-    folders = {"dags-folder": {}, "bench": {"path": str(DAGS)}}
-    return {
-        "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST": json.dumps(
-            [
-                {"name": name, "classpath": classpath, "kwargs": kwargs}
-                for name, kwargs in folders.items()
-            ]
-        )
-    }
 
 
 def stock_scheduler() -> dict[str, str]:
@@ -177,10 +178,12 @@ def load() -> float:
     return os.getloadavg()[0]
 
 
-def _parsed(made: Stand) -> bool:
+def parsed(made: Stand) -> bool:
+    """Tell whether Airflow knows the bench's Dags and ours."""
     document = made.get("/dags?limit=100&exclude_stale=true")
     found = {dag["dag_id"] for dag in document["dags"]}
-    return {"release_train", "bench_empty_chain", "bench_approvals", "bench_gates"} <= found
+    ours = {"release_train", "change_window", "change_implementation"}
+    return {*ours, *BENCH_DAGS} <= found
 
 
 def _epoch(text: str | None) -> float | None:

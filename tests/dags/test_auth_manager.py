@@ -47,12 +47,13 @@ def may(
     role: str,
     method: str,
     entity: DagAccessEntity | None,
+    dag_id: str = "release_train",
 ) -> bool:
     allowed: Any = manager.is_authorized_dag(
         method=method,
         user=somebody(user, role),
         access_entity=entity,
-        details=DagDetails(id="release_train"),
+        details=DagDetails(id=dag_id),
     )
     assert allowed is True or allowed is False
     return allowed
@@ -92,6 +93,18 @@ def test_every_method_on_every_part_of_a_dag(
             for method in METHODS:
                 allowed = may(manager, user, spelled, method, entity)
                 assert allowed is expected(user, role, method, entity), (user, role, method, entity)
+
+
+def test_an_incident_waits_for_no_release_manager(manager: ReleaseAuthManager) -> None:
+    def starts(user: str, role: str, entity: DagAccessEntity = DagAccessEntity.RUN) -> bool:
+        return may(manager, user, role, "POST", entity, "incident")
+
+    assert starts("dana", "user")
+    assert starts("olga", "op")
+    assert not starts("devi", "viewer")
+    assert not starts("audra", "viewer")
+    assert not starts("stranger", "user")
+    assert not starts("dana", "user", DagAccessEntity.TASK_INSTANCE)
 
 
 def test_a_role_that_is_none_may_nothing(manager: ReleaseAuthManager) -> None:

@@ -16,7 +16,9 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from airflow.configuration import conf
 from airflow.executors import workloads
+from airflow.executors.base_executor import BaseExecutor
 from airflow.executors.local_executor import LocalExecutor
 from airflow.executors.workloads.base import BundleInfo
 from airflow.executors.workloads.task import TaskInstanceDTO
@@ -217,6 +219,27 @@ def test_a_worker_that_is_lost_delays_the_next_leg_by_a_limit_and_no_longer(
     assert time.monotonic() - begun >= 0.4
 
 
+def test_a_leg_that_delivers_notices_after_parking_is_over_before_patience_is(
+    station: Station,
+) -> None:
+    # How long Airflow lets a task go on once it has told how it ended, and its process take to end.
+    overtime = conf.getfloat("core", "task_success_overtime")
+    assert overtime + 10 < release_control.executor.PATIENCE_SECONDS
+    first, second = leg(), leg()
+    station.queue(first)
+    station.executor.heartbeat()
+    station.taken()
+    station.queue(second)
+    station.executor.heartbeat()
+    # As if the answer had come so long ago.
+    station.executor._held_since[second.key] -= overtime
+    station.executor.heartbeat()
+    assert station.taken() == []
+    station.ends(first)
+    station.executor.heartbeat()
+    assert station.taken() == [second.key]
+
+
 def test_patience_is_counted_anew_for_every_leg(
     station: Station, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -258,6 +281,46 @@ def test_workers_that_are_killed_while_they_wait_keep_no_one_from_the_queue() ->
             worker.kill()
 
 
+@pytest.mark.parametrize("ended", [False, True], ids=["at work", "done and reported"])
+def test_the_task_of_a_worker_that_was_killed_is_failed_at_once(
+    monkeypatch: pytest.MonkeyPatch, ended: bool
+) -> None:
+    def work(workload: object, **options: object) -> None:
+        time.sleep(0 if ended else 60)
+
+    monkeypatch.setattr(BaseExecutor, "run_workload", work)
+    executor = PatientLocalExecutor(parallelism=2)
+    executor.start()
+    try:
+        task = leg("watch_release")
+        executor.queue_workload(task, session=None)  # type: ignore[arg-type]
+        executor.heartbeat()
+        time.sleep(1)
+        for worker in executor.workers.values():
+            worker.kill()
+            worker.join()
+        executor.sync()
+        events = executor.get_event_buffer()
+        expected = TaskInstanceState.SUCCESS if ended else TaskInstanceState.FAILED
+        assert {key: state for key, (state, _) in events.items()} == {task.key: expected}
+        assert not executor.has_task(task.ti)  # type: ignore[arg-type]
+        # Others take the workers' place.
+        monkeypatch.setattr(BaseExecutor, "run_workload", lambda workload, **options: None)
+        again = leg("watch_release")
+        executor.queue_workload(again, session=None)  # type: ignore[arg-type]
+        deadline = time.monotonic() + 20
+        while not (events := executor.get_event_buffer()):
+            executor.heartbeat()
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        assert {key: state for key, (state, _) in events.items()} == {
+            again.key: TaskInstanceState.SUCCESS
+        }
+    finally:
+        for worker in executor.workers.values():
+            worker.kill()
+
+
 def test_a_lock_whose_holder_was_killed_is_free() -> None:
     lock, held = ProcessLock(), multiprocessing.Event()
 
@@ -278,14 +341,27 @@ def test_a_lock_whose_holder_was_killed_is_free() -> None:
 def test_what_tasks_import_is_there_before_a_worker_is_forked() -> None:
     program = (
         "import sys, threading\n"
+        "import airflow.jobs.scheduler_job_runner\n"
         "from release_control.executor import import_for_tasks\n"
         "before = threading.active_count()\n"
         "import_for_tasks()\n"
         "assert threading.active_count() == before\n"
-        "print('include.releases.phases.production' in sys.modules)"
+        "there = set(sys.modules)\n"
+        "from airflow.dag_processing.dagbag import BundleDagBag\n"
+        "from pathlib import Path\n"
+        "from include.calendar import load_calendar\n"
+        "from include.settings import load_settings\n"
+        "for dag in ('release_train', 'change_implementation', 'cab_ballot', 'change_window'):\n"
+        f"    dags = Path({str(ROOT / 'dags')!r})\n"
+        "    bag = BundleDagBag(dags / f'{dag}.py', bundle_path=dags, bundle_name='dags')\n"
+        "    assert dag in bag.dags, bag.import_errors\n"
+        "load_calendar(load_settings().config_file('calendar.yaml'))\n"
+        "late = {name for name in set(sys.modules) - there if 'unusual_prefix' not in name}\n"
+        "vendors = {'boto3', 'botocore', 'kubernetes', 'weasyprint'} & set(sys.modules)\n"
+        "print('late:', *sorted(late), 'vendors:', *sorted(vendors))"
     )
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=False,
         env={**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'plugins'}"},
     )  # fmt: skip
-    assert done.stdout.strip().endswith("True"), done.stderr
+    assert done.stdout.splitlines()[-1:] == ["late: vendors:"], done.stdout + done.stderr

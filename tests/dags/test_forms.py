@@ -119,3 +119,15 @@ def test_no_form_of_an_answer_costs_the_answer(given: Any, kept: str) -> None:
 @pytest.mark.parametrize("kind", [CheckpointOperator, SeatVoteOperator])
 def test_what_people_wrote_is_never_run_as_a_template(kind: type[HITLOperator]) -> None:
     assert tuple(kind.template_fields) == ()
+
+
+def test_the_form_of_a_change_takes_what_happens_at_the_closing() -> None:
+    from include.changes.catalogue import load_catalogue
+    from include.changes.conf import request_of
+    from include.settings import load_settings
+    from release_control.forms.change import change_form
+
+    fields = {name: param.value for name, param in change_form().items()}
+    given = {**fields, "title": "Restart the cache", "on_close": "finish"}
+    assert "on_close" in fields
+    assert request_of(given, load_catalogue(load_settings())).on_close == "finish"

@@ -50,7 +50,7 @@ def _block(block: Mapping[str, Any]) -> str:
             cells = "".join(f"<div>{_marked(field['text'])}</div>" for field in block["fields"])
             return f'<div class="fields">{cells}</div>'
         case "section":
-            return f"<p>{block['text']['text']}</p>"
+            return f"<p>{_marked(block['text']['text'])}</p>"
         case "actions":
             return "".join(
                 f'<span class="button {item.get("style", "")}">{item["text"]["text"]}</span>'

@@ -11,8 +11,10 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import yaml
 
@@ -80,6 +82,40 @@ class Station:
             os.kill(process.pid, signal.SIGKILL)
         assert not left
 
+    def end_trains(self) -> None:
+        """Print where every train that is under way has got to, and end it."""
+        admin, runs = self.person("admin"), "/api/v2/dags/release_train/dagRuns"
+        for state in ("running", "queued"):
+            for run in admin.request("GET", f"{runs}?state={state}").json()["dag_runs"]:
+                path = f"{runs}/{quote(run['dag_run_id'])}"
+                tasks = admin.request("GET", f"{path}/taskInstances?limit=200").json()
+                begun = [
+                    f"{item['task_id']} {item['state']}"
+                    for item in tasks["task_instances"]
+                    if item["state"] not in (None, "success")
+                ]
+                print(f"{run['dag_run_id']} is under way: {', '.join(begun)}")  # noqa: T201
+                wait_for(
+                    lambda path=path: (
+                        admin.request(  # type: ignore[misc]
+                            "PATCH", path, {"state": "failed"}
+                        ).status_code
+                        == 200
+                    ),
+                    seconds=20,
+                )
+
+    def print_story(self) -> None:
+        """Print the last records about releases: what a failing test's train came to."""
+        for record in [one for one in self.records() if one.get("release")][-40:]:
+            what = (record["time"], record["release"], record["event"], record.get("outcome"))
+            print(*what, str(record.get("message"))[:300])  # noqa: T201
+
+    @cached_property
+    def passwords(self) -> dict[str, str]:
+        """Return everybody's password, as `./hims people` tells it."""
+        return {str(item["user"]): str(item["password"]) for item in self.json("people")}
+
     @property
     def cast(self) -> Cast:
         return Cast(self.settings)
@@ -119,10 +155,9 @@ class Station:
 
     def unlock(self) -> None:
         """Take a lock off as a second person, who signs in."""
-        passwords = {item["user"]: item["password"] for item in self.json("people")}
         status, _, said = self.run(
             "unlock", "hims-api", "--user", "olga", "--reason", "seen",
-            env={"HIMS_PASSWORD": passwords["olga"]},
+            env={"HIMS_PASSWORD": self.passwords["olga"]},
         )  # fmt: skip
         assert status == 0, said
 
@@ -171,6 +206,20 @@ def wait_for(what: Callable[[], Any], *, seconds: float, every: float = 0.2) -> 
     return found
 
 
+def bundles(*, beside: Path) -> dict[str, str]:
+    """Return the variable that has Airflow read the Dags of a folder beside ours."""
+    classpath = "airflow.dag_processing.bundles.local.LocalDagBundle"
+    folders = {"dags-folder": {}, "beside": {"path": str(beside)}}
+    return {
+        "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST": json.dumps(
+            [
+                {"name": name, "classpath": classpath, "kwargs": kwargs}
+                for name, kwargs in folders.items()
+            ]
+        )
+    }
+
+
 def _ignore(record: Mapping[str, Any]) -> None:
     """Rehearsals report to nobody here; the tests read the ledger."""
 
@@ -182,6 +231,8 @@ def _hurry(directory: Path) -> None:
     content["watch"]["duration"] = "3s"
     # Browsers and other tests share two cores with it: what takes seconds may take a minute.
     content["durations"].update(backup="60s", deploy="90s")
+    # A slow machine shall not lose the way back between two tests.
+    content["blue_retention"] = "2h"
     profile.write_text(yaml.safe_dump(content))
     calendar = directory / content["calendar"]
     windows = yaml.safe_load(calendar.read_text())

@@ -8,12 +8,11 @@ of 60 gates (`python -m tests.bench gates` measures it anew). Our executor keeps
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from tests.bench.gates import choice, run_gates
-from tests.bench.stand import Stand, stand
+from tests.bench.stand import Stand, parsed
+from tests.e2e.station import Station, wait_for
 
 pytestmark = pytest.mark.timeout(400)
 
@@ -21,10 +20,12 @@ SINGLE = {(f"gate_{number:02}", -1) for number in range(20)}
 MAPPED = {("mapped_gate", number) for number in range(40)}
 
 
-@pytest.fixture(scope="module")
-def running() -> Iterator[Stand]:
-    with stand("gates") as made:
-        yield made
+@pytest.fixture
+def running(second_station: Station) -> Stand:
+    """Return the second station as the bench sees it."""
+    made = Stand(second_station)
+    wait_for(lambda: parsed(made), seconds=120)
+    return made
 
 
 def test_sixty_gates_answered_the_moment_they_park_keep_their_answers(running: Stand) -> None:

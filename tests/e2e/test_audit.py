@@ -40,7 +40,7 @@ def test_forced_and_cleared_votes_are_named_by_dag_run_task_index_and_seat(
     uat = "staging.approve_uat"
     wait_for(
         lambda: quinn.request("GET", f"{base}/{uat}").json().get("state") == "awaiting_input",
-        seconds=90,
+        seconds=240,
     )
     assert quinn.answer(run_id, uat, -1, "Approve", "for MRN 00123456").status_code == 200
     wait_for(lambda: parked("cab.approve_cab"), seconds=90)

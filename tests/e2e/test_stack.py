@@ -11,17 +11,16 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from include.settings import ROOT, Settings
+from include.settings import ROOT
 from include.stack.layout import Layout
 from include.stack.ports import port_claims
 from include.stack.processes import belonging
-from tests.private_stack import private_settings
+from tests.e2e.station import Station
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -31,11 +30,10 @@ AIRFLOW = {"airflow-api-server", "airflow-scheduler", "airflow-dag-processor", "
 class Stack:
     """A stack driven through the command line, as people do."""
 
-    def __init__(self, settings: Settings) -> None:
-        self.settings = settings
-        self.layout = Layout(settings.state_dir)
-        self._environment = {**os.environ, "HIMS_CONFIG": str(settings.directory)}
-        self._environment.pop("PYTHONDONTWRITEBYTECODE", None)
+    def __init__(self, station: Station) -> None:
+        self.settings = station.settings
+        self.layout = Layout(station.settings.state_dir)
+        self._environment = station.environment
 
     def start(self, *words: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
@@ -88,21 +86,9 @@ class Stack:
 
 
 @pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+def stack(second_station: Station) -> Stack:
     """Return a stack that two people have started at the same moment."""
-    made = Stack(private_settings(tmp_path_factory.mktemp("stack")))
-    try:
-        both = [made.start("up"), made.start("up")]
-        for process in both:
-            _, err = process.communicate(timeout=400)
-            assert process.returncode == 0, err
-        yield made
-    finally:
-        made.run("down")
-        left = made.processes()
-        for pid in left:
-            os.kill(pid, signal.SIGKILL)
-        assert not left
+    return Stack(second_station)
 
 
 def test_two_who_start_it_at_once_get_one_stack(stack: Stack) -> None:

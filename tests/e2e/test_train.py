@@ -230,7 +230,7 @@ def test_an_administrator_who_marks_every_approval_deploys_nothing(station: Stat
     def force(task: str, who: Any = admin) -> int:
         return int(who.request("PATCH", f"{base}/{task}", {"new_state": "success"}).status_code)
 
-    wait_for(lambda: state("staging.approve_uat") == "awaiting_input", seconds=90)
+    wait_for(lambda: state("staging.approve_uat") == "awaiting_input", seconds=240)
     assert force("staging.approve_uat", station.person("sam")) == 403
     for task in ("cab.tally_votes", "window.decide_go_no_go", "staging.approve_uat"):
         assert force(task) == 200, task

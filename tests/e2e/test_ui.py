@@ -264,8 +264,7 @@ def see_the_thread(station: Station, browser: Browser, release: str) -> None:
 
 
 def visitor(station: Station, browser: Browser, user: str, *, zoom: float = 1) -> Visitor:
-    people = {person["user"]: person for person in station.json("people")}
-    return Visitor(browser, station.settings.ui_url, user, people[user]["password"], zoom=zoom)
+    return Visitor(browser, station.settings.ui_url, user, station.passwords[user], zoom=zoom)
 
 
 def open_form(rita: Visitor) -> Locator:

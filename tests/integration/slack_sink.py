@@ -33,8 +33,9 @@ class SlackSink:
 
     An edit changes its message in `taken`, and what stood there first is kept under `posted`.
     `faults` are used up one request at a time, whatever it asks: `429:SECONDS`, `500`, `500-after`
-    (once it is kept), `hangup` (before anything is kept), `hangup-after`, `ok:false:CODE`, `html`,
-    `no-ts`. `per_second` is how many messages it takes in a second before it answers 429.
+    (once it is kept), `hangup` (before anything is kept), `hangup-after`, `ok:false:CODE` and with
+    `-after`, `html`, `no-ts`. `per_second` is how many messages it takes in a second before it
+    answers 429.
     """
 
     def __init__(self) -> None:
@@ -91,7 +92,7 @@ class SlackSink:
             return 200, {}, "<html>please sign in</html>"
         if fault == "hangup":
             return 0, {}, ""
-        if fault.startswith("ok:false:"):
+        if fault.startswith("ok:false:") and not fault.endswith("-after"):
             return _no(fault[9:])
         if token != f"Bearer {TOKEN}":
             return _no("invalid_auth")
@@ -129,6 +130,8 @@ class SlackSink:
             return 0, {}, ""
         if fault == "500-after":
             return 500, {}, "<html>oops"
+        if fault.startswith("ok:false:"):
+            return _no(fault[9:].removesuffix("-after"))
         body = {"ok": True, "channel": CHANNEL_ID} | ({} if fault == "no-ts" else {"ts": timestamp})
         return 200, {}, json.dumps(body)
 

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+import tracemalloc
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -20,8 +21,11 @@ import pytest
 
 from include.backups import Backup, PostgresTools, load_backup, prove_backup, take_backup
 from include.backups.backup import digest_of
-from include.backups.restore import count_lost_writes, restore_over
+from include.backups.database import Database
+from include.backups.restore import compare_writes, count_lost_writes, restore_over
+from include.backups.scratch import scratch_database
 from include.errors import BackupError
+from tests.integration.conftest import OwnServer
 
 NOW = datetime(2026, 11, 28, 7, 5, tzinfo=UTC)
 TOOLS = PostgresTools()
@@ -377,6 +381,33 @@ def test_figures_without_a_file_are_those_of_a_killed_run(
     assert load_backup(again.path) == again
 
 
+def test_a_scratch_database_that_the_server_is_cleaning_is_dropped(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    """Autovacuum is nobody's session: a role that is no superuser may not end it by force."""
+    home = tmp_path_factory.mktemp("postgres-cleaning")
+    slowly = {"autovacuum_naptime": "1s", "autovacuum_vacuum_cost_delay": "100ms"}
+    own = OwnServer(home, **slowly, autovacuum_vacuum_cost_limit="1")
+    cleaning = (
+        "SELECT 1 FROM pg_stat_activity WHERE backend_type = 'autovacuum worker' AND datname = %s"
+    )
+    try:
+        own.start()
+        operator(own.server)
+        place = Database.at(admin(own.server))
+        with place.connect(autocommit=True) as connection:
+            with scratch_database(place, connection, like="postgres") as scratch:
+                with scratch.connect(autocommit=True) as inside:
+                    inside.execute("CREATE TABLE t AS SELECT n FROM generate_series(1, 100000) n")
+                    inside.execute("DELETE FROM t")
+                name = [scratch.name]
+                with psycopg.connect(own.server.url(), autocommit=True) as seer:
+                    until(lambda: seer.execute(cleaning, name).fetchone() is not None)
+            assert scratch_databases(own.server) == []
+    finally:
+        own.remove()
+
+
 def test_the_scratch_database_of_a_killed_proof_is_dropped_by_the_next(
     postgres: Any, large: str, hims: str, tmp_path: Path
 ) -> None:
@@ -520,6 +551,112 @@ def test_an_encrypted_backup_is_put_back_and_its_price_counted(
     reading = PostgresTools(key=lambda: KEY)
     assert restore_over(backup, url, reading) == sum(COUNTS.values())
     assert count_lost_writes(backup, url, owner, reading).rows == 0
+
+
+def test_what_would_be_lost_is_counted_without_holding_the_rows(postgres: Any) -> None:
+    then, now = (str(postgres.create_database()) for _ in range(2))
+    for name in (then, now):
+        # Each row twice: a table without a key is counted right as well.
+        make = "CREATE TABLE reading AS SELECT n / 2 AS n FROM generate_series(2, 60001) n"
+        postgres.execute(make, database=name)
+    postgres.execute(
+        "INSERT INTO reading VALUES (1), (1), (70000)",
+        "DELETE FROM reading WHERE n IN (5, 6)",
+        "CREATE TABLE later AS SELECT 1 AS n",
+        database=now,
+    )
+    scratch = Database.at(str(postgres.url(then, "postgres")))
+    tracemalloc.start()
+    try:
+        lost = compare_writes(scratch, str(postgres.url(now, "postgres")))
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert dict(lost.written) == {"public.later": 1, "public.reading": 3}
+    assert dict(lost.gone) == {"public.reading": 4}
+    assert most < 6_000_000
+    for name in (then, now):
+        postgres.drop_database(name)
+
+
+def rows_of(postgres: Any, name: str) -> int:
+    with psycopg.connect(postgres.url(name)) as connection:
+        row = connection.execute("SELECT count(*) FROM visit").fetchone()
+        assert row is not None
+        return int(row[0])
+
+
+def test_what_is_put_back_is_on_no_disk_in_plain(
+    postgres: Any, hims: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backup = take_backup(str(postgres.url(hims)), tmp_path / "hims.dump", SEALING, NOW)
+
+    def refuse(*arguments: object, **options: object) -> None:
+        raise AssertionError("a folder for what is decrypted")
+
+    monkeypatch.setattr("tempfile.TemporaryDirectory", refuse)
+    assert restore_over(backup, str(postgres.url(hims)), SEALING) == sum(COUNTS.values())
+
+
+@pytest.mark.parametrize("what", ["another dump", "cut off", "other figures", "gone"])
+def test_what_is_not_the_backup_is_not_put_back_and_changes_nothing(
+    postgres: Any, hims: str, tmp_path: Path, what: str
+) -> None:
+    url = str(postgres.url(hims))
+    backup = take_backup(url, tmp_path / "hims.dump", TOOLS, NOW)
+    postgres.execute("INSERT INTO visit VALUES ('2026-02-02', 1)", database=hims)
+    before = rows_of(postgres, hims)
+    if what == "another dump":
+        other = take_backup(url, tmp_path / "other.dump", TOOLS, NOW)
+        shutil.copy(other.path, backup.path)
+    if what == "cut off":
+        backup.path.write_bytes(backup.path.read_bytes()[:-200])
+    if what == "other figures":
+        backup = replace(backup, counts={**backup.counts, "public.patient": 1999})
+    if what == "gone":
+        backup.path.unlink()
+    with pytest.raises(BackupError):
+        restore_over(backup, url, TOOLS)
+    assert rows_of(postgres, hims) == before
+
+
+def test_nobody_writes_between_the_last_count_and_the_restore_and_all_can_read(
+    postgres: Any, hims: str, tmp_path: Path
+) -> None:
+    url = str(postgres.url(hims))
+    backup = take_backup(url, tmp_path / "hims.dump", TOOLS, NOW)
+    read: list[int] = []
+
+    def meanwhile() -> None:
+        read.append(rows_of(postgres, hims))
+        take_backup(url, tmp_path / "kept.dump", TOOLS, NOW)
+        for table in ("visit VALUES ('2026-02-02', 1)", "visit_2026 VALUES ('2026-02-02', 1)"):
+            with (
+                psycopg.connect(url, options="-c lock_timeout=200") as writer,
+                pytest.raises(psycopg.errors.LockNotAvailable),
+            ):
+                writer.execute(f"INSERT INTO {table}".encode())
+
+    assert restore_over(backup, url, TOOLS, before=meanwhile) == sum(COUNTS.values())
+    assert read == [300]
+    postgres.execute("INSERT INTO visit VALUES ('2026-02-02', 1)", database=hims)
+
+
+def test_what_is_raised_before_the_restore_leaves_all_as_it_is(
+    postgres: Any, hims: str, tmp_path: Path
+) -> None:
+    url = str(postgres.url(hims))
+    backup = take_backup(url, tmp_path / "hims.dump", TOOLS, NOW)
+    postgres.execute("INSERT INTO visit VALUES ('2026-02-02', 1)", database=hims)
+
+    def too_much() -> None:
+        raise RuntimeError("more than was agreed to")
+
+    with pytest.raises(RuntimeError, match="agreed"):
+        restore_over(backup, url, TOOLS, before=too_much)
+    assert rows_of(postgres, hims) == 301
+    # Nothing is held either.
+    postgres.execute("INSERT INTO visit VALUES ('2026-02-02', 1)", database=hims)
 
 
 def test_an_encrypted_backup_without_its_key_is_not_proven(

@@ -319,6 +319,33 @@ def test_limit_and_budget_end_a_call(ledger: Ledger, sink: SlackSink) -> None:
     assert sink.titles() == [f"n{number}" for number in range(6)]
 
 
+def test_a_budget_ends_the_bringing_up_to_date_of_threads_and_the_next_call_goes_on(
+    ledger: Ledger, sink: SlackSink
+) -> None:
+    threads = [f"hims-api-2.{number}.0" for number in range(8)]
+    for thread in threads:
+        say(ledger, "one", thread=thread)
+    channel = slack(sink)
+    deliver_queued(ledger, channel, NOW)
+    for thread in threads:
+        say(ledger, "two", thread=thread)
+    before, at_once = sink.edits, sink.answer
+
+    def slow_to_edit(method: str, *asked: Any) -> Any:
+        time.sleep(0.5 if method == "chat.update" else 0)
+        return at_once(method, *asked)
+
+    sink.answer = slow_to_edit  # type: ignore[method-assign]
+    # A task that goes on for long after its end is killed, and what it sent is not written down.
+    begun = time.monotonic()
+    assert deliver_queued(ledger, channel, NOW, budget=1).count == 8
+    assert time.monotonic() - begun < 3
+    assert sink.edits - before < 8
+    while anything_open(ledger):
+        deliver_queued(ledger, channel, NOW, budget=1)
+    assert sink.edits - before == 8
+
+
 def test_a_channel_that_breaks_holds_back_its_thread_only(ledger: Ledger) -> None:
     class Broken(LogChannel):
         def deliver(self, queued: QueuedNotice, root: Root | None, summary: Summary) -> Arrived:
@@ -436,7 +463,13 @@ def test_where_slack_shows_no_history_a_killed_deliverer_repeats_one_and_loses_n
     assert sink.titles() == ["one", "one", "two", "three"]
 
 
-@pytest.mark.parametrize("fault", ["hangup-after", "500-after", "hangup", "500", "no-ts"])
+@pytest.mark.parametrize(
+    "fault",
+    [
+        "hangup-after", "500-after", "ok:false:internal_error-after", "hangup", "500", "no-ts",
+        "ok:false:fatal_error",
+    ],
+)  # fmt: skip
 def test_an_answer_that_never_came_is_asked_for_and_not_sent_again(
     ledger: Ledger, sink: SlackSink, fault: str
 ) -> None:
@@ -549,7 +582,30 @@ def test_a_summary_that_slack_did_not_take_is_brought_up_to_date_later(
     assert "Asked: CAB: security" not in fields_of(sink.taken[0])
 
 
-@pytest.mark.parametrize("code", ["cant_update_message", "edit_window_closed"])
+def test_what_the_ledger_says_of_an_edit_is_what_came_of_it(
+    ledger: Ledger, sink: SlackSink
+) -> None:
+    tell(ledger, ask("security"))
+    deliver_queued(ledger, slack(sink), NOW)
+    tell(ledger, decide("security"))
+    sink.faults.extend(["", "500", "500"])
+    deliver_queued(ledger, slack(sink), NOW)
+    deliver_queued(ledger, slack(sink), NOW + timedelta(seconds=5))
+    deliver_queued(ledger, slack(sink), NOW + timedelta(minutes=5))
+    said = [(item["outcome"], item["message"]) for item in events(ledger, "notice.shown")]
+    assert said == [
+        (
+            "failure",
+            "slack:#releases: what threads show was not brought up to date: "
+            "Slack has a problem of its own (HTTP 500)",
+        ),
+        ("success", "slack:#releases: what threads show was brought up to date"),
+    ]
+
+
+@pytest.mark.parametrize(
+    "code", ["cant_update_message", "edit_window_closed", "is_archived", "something_new"]
+)
 def test_a_message_that_may_not_be_edited_holds_up_nothing(
     ledger: Ledger, sink: SlackSink, code: str
 ) -> None:

@@ -21,6 +21,7 @@ from include.notices import Audience, Notice, Severity, queue
 from include.notices.delivery import Delivered, deliver_queued
 from include.notices.email_channel import EmailChannel
 from include.notices.log_channel import LogChannel
+from include.notices.wording import one_line
 
 NOW = datetime(2026, 11, 28, 7, 0, tzinfo=UTC)
 
@@ -118,6 +119,8 @@ def test_a_mail_says_what_the_notice_says_in_text_and_html(
     assert "a &lt;b&gt;text&lt;/b&gt;" in shown
     assert "<script>" not in shown
     assert "Answer in Airflow" in shown
+    # No long word makes the mail wider than its window.
+    assert "overflow-wrap:anywhere" in shown
 
 
 def test_the_same_notice_sent_again_has_the_same_message_id(
@@ -169,9 +172,22 @@ def test_a_mail_server_that_is_gone_holds_up_no_other_channel(ledger: Ledger) ->
     )  # fmt: skip
 
 
-def test_no_title_adds_a_header(ledger: Ledger, room: tuple[Mailroom, int]) -> None:
+@pytest.mark.parametrize(
+    "title",
+    [
+        "one\r\nBcc: eve@evil.example\r\n\r\nbody",
+        "=?utf-8?q?one=0D=0ABcc:_eve@evil.example=0D=0A=0D=0Abody?=",
+        "one =?utf-8?b?SGkNCkJjYzogZXZlQGV2aWwuZXhhbXBsZQ0KDQpib2R5?= öne",
+    ],
+)
+def test_no_title_adds_a_header_or_a_body(
+    ledger: Ledger, room: tuple[Mailroom, int], title: str
+) -> None:
     mailroom, port = room
-    say(ledger, "one\r\nBcc: eve@evil.example\r\n\r\nbody")
+    say(ledger, "a title", title)
     deliver_queued(ledger, {"mail": channel(port, "ann@arocord.example")}, NOW)
-    assert mailroom.taken[0]["Bcc"] is None
-    assert mailroom.to == [["ann@arocord.example"]]
+    plain, bad = mailroom.taken
+    assert bad.keys() == plain.keys()
+    assert str(bad["Subject"]).replace("\u2060", "") == one_line(title)
+    assert len(list(bad.iter_parts())) == 2
+    assert mailroom.to[1] == ["ann@arocord.example"]

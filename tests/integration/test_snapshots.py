@@ -24,6 +24,7 @@ from include.backups.database import Database
 from include.backups.rds import RdsSnapshots, Snapshot, delete_snapshot, scratch_name, snapshot_name
 from include.errors import BackupError
 from include.services.cloud import Rds
+from tests.aws import empty_account
 
 NOW = datetime(2026, 11, 28, 7, 5, tzinfo=UTC)
 KEY = "hims-api-2.3.0-1"
@@ -125,15 +126,9 @@ class Account:
 
 @contextmanager
 def opened(source: str, copy: str, home: Path, *, encrypted: bool = True) -> Iterator[Account]:
-    boto3 = pytest.importorskip("boto3")
-    moto = pytest.importorskip("moto")
     with ExitStack() as stack:
-        patch = stack.enter_context(pytest.MonkeyPatch.context())
-        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-            patch.setenv(name, "testing")
-        stack.enter_context(moto.mock_aws())
-        client = boto3.client("rds", region_name="us-east-1")
-        ec2 = boto3.client("ec2", region_name="us-east-1")
+        session = stack.enter_context(empty_account())
+        client, ec2 = session.client("rds"), session.client("ec2")
         subnets = [subnet["SubnetId"] for subnet in ec2.describe_subnets()["Subnets"][:2]]
         client.create_db_subnet_group(
             DBSubnetGroupName="hims", DBSubnetGroupDescription="inside", SubnetIds=subnets

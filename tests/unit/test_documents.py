@@ -309,3 +309,19 @@ def test_a_named_pipe_is_refused_and_not_waited_for(tmp_path: Path) -> None:
 def test_a_name_that_no_file_can_have_is_refused() -> None:
     with pytest.raises(ConfigError, match="cannot be read"):
         read_document(Path("a\0b.yaml"))
+
+
+def test_what_a_reader_does_with_a_document_is_nobody_else_s_and_a_change_of_the_file_is_seen(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "a.yaml"
+    path.write_text("a: {b: [1, 2]}\n")
+    first = read_document(path)
+    first.data["a"]["b"].append(3)
+    first.data["c"] = 4
+    assert read_document(path).data == {"a": {"b": [1, 2]}}
+    path.write_text("a: {b: [1, 5]}\n")
+    assert read_document(path).data == {"a": {"b": [1, 5]}}
+    path.write_text("a: [\n")
+    with pytest.raises(ConfigError):
+        read_document(path)

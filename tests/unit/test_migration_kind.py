@@ -37,6 +37,8 @@ EXPANDS = [
     "CREATE TABLE c (a int, b int GENERATED ALWAYS AS (a * 2) STORED)",
     "SELECT day FROM generate_series(1, 3) AS days (day)",
     "REFRESH MATERIALIZED VIEW v",
+    "ALTER TABLE a ADD c text CHECK (length(c) BETWEEN 1 AND 9 AND c <> 'x'::text) UNIQUE",
+    "ALTER TABLE a ADD id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY",
 ]
 CONTRACTS = [
     "DROP TABLE a",
@@ -74,6 +76,12 @@ CONTRACTS = [
     "CREATE UNIQUE INDEX once ON a (b)",
     "CREATE TABLE IF NOT EXISTS a (id int); ALTER TABLE a DROP COLUMN b",
     "CREATE TABLE b (id int); ALTER TABLE b INHERIT a",
+    "ALTER TABLE a ADD COLUMN c int PRIMARY KEY",
+    "ALTER TABLE a ADD COLUMN c int NOT NULL DEFAULT NULL",
+    "ALTER TABLE a ADD COLUMN c int DEFAULT (NULL::int) NOT NULL",
+    "ALTER TABLE a ADD COLUMN c int CHECK (b > 0)",
+    "ALTER TABLE a ADD COLUMN c int CHECK (c > 0) CHECK (coalesce(c, 0) > 0)",
+    "ALTER TABLE a ADD COLUMN c boolean CHECK (c IS TRUE)",
     "CREATE TABLE a (id int); SET search_path = other; ALTER TABLE a DROP COLUMN b",
 ]
 LOSES = [

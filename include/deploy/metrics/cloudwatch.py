@@ -92,8 +92,10 @@ class CloudWatchMetrics:
             except Exception as error:
                 # Not botocore's own classes: the domain does not know the SDK.
                 raise MetricsLost(f"CloudWatch does not answer: {str(error)[:200]}") from error
+            # A page is told to be partial where another follows; the last one is whole or none.
+            fine = ("Complete", "PartialData") if answer.get("NextToken") else ("Complete",)
             for result in answer["MetricDataResults"]:
-                if result.get("StatusCode") not in ("Complete", "PartialData"):
+                if result.get("StatusCode") not in fine:
                     raise MetricsLost(f"CloudWatch gives no whole answer: {result.get('Messages')}")
                 found.setdefault(result["Id"], []).extend(result["Values"])
             if not answer.get("NextToken"):

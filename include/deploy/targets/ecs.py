@@ -58,6 +58,7 @@ class EcsTarget:
         self._where = placement.ecs
         self._ecs, self._elb, self._watch = ecs, elbv2, cloudwatch
         self._clock = clock
+        self._counts_since: Any = None
         self._timeout = stage_timeout
 
     def staged(self, slot: Colour) -> Artefact | None:
@@ -72,7 +73,11 @@ class EcsTarget:
         """Register a revision with the image's digest, deploy it, and wait until it is steady."""
         self._advance(fence)
         held = self.staged(slot)
-        if held is None or (held.version, held.digest) != (artefact.version, artefact.digest):
+        there = held is not None and (held.version, held.digest) == (
+            artefact.version, artefact.digest,
+        )  # fmt: skip
+        # ECS starts no more tasks of a deployment that it has given up: a retry asks for another.
+        if not there or self._given_up(slot):
             if self.weights()[slot]:
                 raise TargetError(f"{named(self._where.services, slot)} serves and can't be staged")
             revision = self._register(artefact, slot)
@@ -143,8 +148,14 @@ class EcsTarget:
         return self._settings(self._described(slot)["taskDefinition"])
 
     def traffic(self, slot: Colour) -> Traffic:
-        """Return CloudWatch's sums of the last hour; ALB counts by the minute."""
+        """Return CloudWatch's sums since an hour before this was first asked of either slot.
+
+        From one fixed instant on, so that they only grow: sums over the last hour would lose old
+        minutes while new ones are added. ALB counts by the minute.
+        """
         now = self._clock()
+        if self._counts_since is None:
+            self._counts_since = (now - timedelta(hours=1)).replace(second=0, microsecond=0)
         group = named(self._where.target_groups, slot).rpartition(":")[2]
         sums = {}
         for name in (REQUESTS, *ERRORS):
@@ -156,7 +167,7 @@ class EcsTarget:
                     {"Name": "LoadBalancer", "Value": self._where.load_balancer},
                     {"Name": "TargetGroup", "Value": group},
                 ],
-                StartTime=now - timedelta(hours=1),
+                StartTime=self._counts_since,
                 EndTime=now,
                 Period=60,
                 Statistics=["Sum"],
@@ -249,10 +260,9 @@ class EcsTarget:
         return str(answer["taskDefinition"]["taskDefinitionArn"])
 
     def _steady(self, slot: Colour, artefact: Artefact) -> bool:
-        found = self._described(slot)
-        primary = next((d for d in found["deployments"] if d["status"] == "PRIMARY"), None)
-        if primary is not None and primary.get("rolloutState") == "FAILED":
+        if self._given_up(slot):
             raise TargetError(self._unsteady(slot))
+        found = self._described(slot)
         held = self.staged(slot)
         return (
             held is not None
@@ -260,6 +270,11 @@ class EcsTarget:
             and len(found["deployments"]) == 1
             and found["runningCount"] >= found["desiredCount"] > 0
         )
+
+    def _given_up(self, slot: Colour) -> bool:
+        deployments = self._described(slot)["deployments"]
+        states = {item["status"]: item.get("rolloutState") for item in deployments}
+        return states.get("PRIMARY") == "FAILED"
 
     def _unsteady(self, slot: Colour) -> str:
         found = self._described(slot)

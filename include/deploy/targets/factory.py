@@ -48,7 +48,7 @@ def open_target(
         clients = vendor("ecs"), vendor("elbv2"), vendor("cloudwatch")
         native = placement.ecs is not None and placement.ecs.native is not None
         kind = EcsNativeTarget if native else EcsTarget
-        return kind(service, environment, *clients, clock=lambda: datetime.now(UTC))
+        return kind(service, environment, *clients, clock=_now)
     known = vendor("kubernetes")
     client = httpx.Client(
         base_url=known["url"],
@@ -60,8 +60,14 @@ def open_target(
         access = {"HELM_KUBEAPISERVER": str(known["url"]), "HELM_KUBETOKEN": str(known["token"])}
         if isinstance(known["verify"], str):
             access["HELM_KUBECAFILE"] = known["verify"]
-        return HelmTarget(service, environment, client, known["namespace"], access=access)
+        return HelmTarget(
+            service, environment, client, known["namespace"], access=access, clock=_now
+        )
     return KubernetesTarget(service, environment, client, known["namespace"])
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
 
 
 def _trusted(verify: bool | str) -> bool | ssl.SSLContext:

@@ -12,7 +12,8 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
 from typing import Any
 
 import httpx
@@ -26,6 +27,10 @@ from include.services.service import Service
 
 # What of our own environment helm may see; HELM_… of whoever runs this would lead it elsewhere.
 _INHERITED = ("PATH", "HOME", "TMPDIR")
+# What Helm says of a release that another operation has begun and not ended.
+_OCCUPIED = "another operation"
+# Seconds that Helm has to end by itself once its own timeout is over.
+_SPARE = 30
 
 
 class HelmTarget(KubernetesTarget):
@@ -43,9 +48,11 @@ class HelmTarget(KubernetesTarget):
         namespace: str,
         *,
         access: Mapping[str, str],
+        clock: Callable[[], datetime],
         stage_timeout: float = 600.0,
     ) -> None:
         super().__init__(service, environment, client, namespace, stage_timeout=stage_timeout)
+        self._clock = clock
         self._access = {**access, "HELM_NAMESPACE": namespace}
 
     def _put(self, artefact: Artefact, slot: Colour) -> None:
@@ -84,20 +91,55 @@ class HelmTarget(KubernetesTarget):
         """Upgrade the slot's release by these values; all others stay as they were set."""
         name, seconds = named(self._helm.releases, slot), max(1, round(self._timeout))
         command = [
-            self._helm.program, "upgrade", name, self._helm.chart, "--install", "--reuse-values",
+            "upgrade", name, self._helm.chart, "--install", "--reuse-values",
             "--values", "-", "--wait", "--timeout", f"{seconds}s", "--history-max", "10",
         ]  # fmt: skip
         if self._helm.chart_version:
             command += ["--version", self._helm.chart_version]
+        ran = self._run(command, given=json.dumps(values))
+        if ran.returncode != 0 and _OCCUPIED in ran.stderr:
+            self._free(name)
+            ran = self._run(command, given=json.dumps(values))
+        self._require(ran, f"helm upgrade {name}")
+
+    def _free(self, name: str) -> None:
+        """Take a release back from an upgrade that was killed: Helm keeps all others from it.
+
+        Until that upgrade's own timeout is over it may still be at work, and is waited for.
+        """
+
+        def over() -> bool:
+            status, began = self._state(name)
+            return not status.startswith("pending") or self._clock() - began > patience
+
+        patience = timedelta(seconds=self._timeout + _SPARE)
+        wait_until(over, patience.total_seconds(), lambda: f"{name} is upgraded by somebody else")
+        status, _ = self._state(name)
+        if status == "pending-install":
+            self._require(self._run(["uninstall", name]), f"helm uninstall {name}")
+        elif status.startswith("pending"):
+            self._require(self._run(["rollback", name]), f"helm rollback {name}")
+
+    def _state(self, name: str) -> tuple[str, datetime]:
+        """Return the status of a release's newest revision, and when that was begun."""
+        ran = self._run(["status", name, "--output", "json"])
+        self._require(ran, f"helm status {name}")
+        try:
+            found = json.loads(ran.stdout)["info"]
+            return str(found["status"]), datetime.fromisoformat(str(found["last_deployed"]))
+        except (ValueError, KeyError, TypeError) as error:
+            raise TargetError(f"helm says of {name} what is not understood") from error
+
+    def _run(self, words: list[str], *, given: str = "") -> subprocess.CompletedProcess[str]:
         own = {key: os.environ[key] for key in _INHERITED if key in os.environ}
         try:
-            ran = subprocess.run(
-                command,
-                input=json.dumps(values),
+            return subprocess.run(
+                [self._helm.program, *words],
+                input=given,
                 capture_output=True,
                 text=True,
                 env={**own, **self._access},
-                timeout=self._timeout + 30,
+                timeout=self._timeout + _SPARE,
                 check=False,
             )
         except FileNotFoundError:
@@ -106,11 +148,13 @@ class HelmTarget(KubernetesTarget):
                 f"config/services/{self._service.name}.yaml (kubernetes: helm: program)"
             ) from None
         except (OSError, subprocess.TimeoutExpired) as error:
-            raise TargetError(f"helm upgrade {name}: {type(error).__name__}") from error
+            raise TargetError(f"helm {words[0]} {words[1]}: {type(error).__name__}") from error
+
+    def _require(self, ran: subprocess.CompletedProcess[str], what: str) -> None:
         if ran.returncode != 0:
             lines = [line for line in ran.stderr.splitlines() if line.strip()]
             said = lines[-1][:300] if lines else f"exit status {ran.returncode}"
-            raise TargetError(f"helm upgrade {name}: {self._without_secrets(said)}")
+            raise TargetError(f"{what}: {self._without_secrets(said)}")
 
     def _without_secrets(self, text: str) -> str:
         token = self._access.get("HELM_KUBETOKEN")

@@ -188,12 +188,14 @@ class KubernetesTarget:
     def _available(self, slot: Colour) -> bool:
         found = self._deployment(slot)
         status, wanted = found.get("status", {}), found["spec"].get("replicas", 0)
+        if status.get("observedGeneration", 0) < found["metadata"]["generation"]:
+            # What the controller says is about what was there before.
+            return False
         for condition in status.get("conditions", ()):
             if condition["type"] == "Progressing" and condition["status"] == "False":
                 raise TargetError(self._not_available(slot))
         return bool(
             wanted
-            and status.get("observedGeneration", 0) >= found["metadata"]["generation"]
             and status.get("updatedReplicas") == wanted
             and status.get("availableReplicas") == wanted
             and status.get("replicas") == wanted

@@ -92,6 +92,7 @@ def ballot(
             "",
             f"- Release tests: {tested}",
             f"- Passed in staging: {', '.join(escape_markdown(test) for test in tests)}",
+            f"- Way back, tried in staging: {_rehearsed(train)}",
             f"- User acceptance: {acceptance(train)}",
             "",
             heading(f"The change, {change.id}"),
@@ -161,6 +162,15 @@ def _rule(plan: ReleasePlan) -> str:
         f"It is approved when {mandatory} approve and {plan.votes_needed} of {len(plan.seats)} "
         f"seats have voted{chair}."
     )
+
+
+def _rehearsed(train: Train) -> str:
+    if not train.has("rehearse_rollback"):
+        return "**not in the ledger**"
+    found = train.result("rehearse_rollback")
+    if found.get("rolled_back"):
+        return f"took {float(found['seconds']):.1f} s"
+    return f"**no**: {escape_markdown(one_line(str(found.get('why') or 'no reason noted'), 400))}"
 
 
 def _section(title: str, entries: Sequence[Entry]) -> list[str]:

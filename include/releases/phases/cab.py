@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -27,10 +27,16 @@ from include.releases.phases.briefing import ballot
 from include.releases.phases.code_freeze import artefact
 from include.releases.plan import ReleasePlan
 from include.releases.train import Done, Train, Withdrawn
+from include.services.migration_kind import expands
 
 
 def release_content(
-    train: Train, *, commit: str, commits: list[str], digest: str
+    train: Train,
+    *,
+    commit: str,
+    commits: list[str],
+    digest: str,
+    migrations: Sequence[Mapping[str, str]] = (),
 ) -> dict[str, Any]:
     """Return what a release's change says about exactly this commit and artefact."""
     plan = train.plan
@@ -50,7 +56,7 @@ def release_content(
         },
         "affected_systems": list(plan.service.systems),
         "risk": {"level": "medium", "downtime_required": False},
-        "rollback_plan": f"traffic back to {plan.previous_version}, which stays running",
+        "rollback_plan": _rollback_plan(plan.previous_version, migrations),
         "slot": {
             "window": plan.slot.window,
             "earliest": _text(plan.slot.start),
@@ -69,6 +75,18 @@ def current_content(train: Train) -> dict[str, Any]:
         commit=str(train.result("bump_version")["commit"]),
         commits=list(checked["commits"]),
         digest=artefact(train).digest,
+        migrations=checked.get("migrations") or (),
+    )
+
+
+def _rollback_plan(previous: str, migrations: Sequence[Mapping[str, str]]) -> str:
+    """Return the way back that there is: over some migrations code alone does not go back."""
+    barred = [f"{item['name']} ({item['kind']})" for item in migrations if not expands(item)]
+    if not barred:
+        return f"traffic back to {previous}, which stays running"
+    return (
+        "a fix forward, or a restore of the database as it was before the deploy, which two people "
+        f"vote on: code alone does not go back over {', '.join(barred)}"
     )
 
 

@@ -201,12 +201,14 @@ def _outcome(train: Train) -> tuple[str, str, str]:
             .where(schema.record.c.outcome.in_(("failure", "denied")))
             .order_by(schema.record.c.seq.desc())
         ).scalars()
-        reason, message = _last_no(list(said_no), train.plan.attempt)
+        bodies = list(said_no)
+    reason, message = _last_no(bodies, train.plan.attempt)
     done = {row.name for row in rows if row.state == "done"}
     results = {row.name: row.result for row in rows}
     back = results.get("roll_back") or {}
     if back.get("rolled_back"):
-        return "rolled_back", reason, message
+        # A way back that came to nothing at first is not why it was taken.
+        return "rolled_back", *_last_no(bodies, train.plan.attempt, but="rollback.")
     checkpoints = [results.get(f"answer_{name}") or {} for name in train.plan.checkpoints]
     if any(result.get("approved") is False for result in checkpoints):
         return "rejected", "rejected", message
@@ -222,12 +224,15 @@ def _outcome(train: Train) -> tuple[str, str, str]:
     return "failed", reason or "incomplete", message or "the train ended before its last step"
 
 
-def _last_no(bodies: list[str], attempt: int) -> tuple[str, str]:
+def _last_no(bodies: list[str], attempt: int, *, but: str | None = None) -> tuple[str, str]:
+    """Return the reason and message of the newest no, leaving out events that begin with `but`."""
     import json
 
     for body in bodies:
         content = json.loads(body)
         subject = content["subject"]
+        if but is not None and str(content["event"]).startswith(but):
+            continue
         if subject["kind"] == "release" and subject.get("version") == str(attempt):
             return str(content["reason"]), str(content["message"])
     return "", ""

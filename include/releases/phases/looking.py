@@ -12,7 +12,7 @@ from include.deploy.watch import Bystander, Watched, watch
 from include.ledger import Outcome
 from include.notices import texts
 from include.releases.train import Done, Train
-from include.releases.window_clock import closing, decide_by
+from include.releases.window_clock import closing, decide_by, told_of_closing
 
 ENVIRONMENT = "production"
 
@@ -47,7 +47,12 @@ def look(train: Train, target: Target, slot: Colour, *, step: Step, duration: ti
     if seen.verdict == "go":
         return Done(message=message, reason=seen.reason, result=figures)
     if seen.verdict == "no_go" or seen.reason == "window_closing" or rules.then == "roll_back":
-        return Done(ok=False, reason=seen.reason, message=message, result=figures)
+        told = (
+            [told_of_closing(train, train.clock(), message)]
+            if seen.reason == "window_closing"
+            else []
+        )
+        return Done(ok=False, reason=seen.reason, message=message, result=figures, notices=told)
     return _without_verdict(train, step, seen, message, figures)
 
 

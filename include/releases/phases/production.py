@@ -21,14 +21,14 @@ from include.deploy.target import Colour, Target
 from include.deploy.targets.factory import open_target
 from include.errors import LedgerError
 from include.ledger import schema
-from include.notices import texts
+from include.notices import Notice, texts
 from include.permits.permit import check_again, issue
 from include.releases.phases.cab import move, release_change
 from include.releases.phases.code_freeze import artefact
 from include.releases.phases.looking import ENVIRONMENT, look
 from include.releases.phases.migration import migrate
 from include.releases.train import Done, Train
-from include.releases.window_clock import closing, decide_by, needs_of
+from include.releases.window_clock import closing, decide_by, needs_of, told_of_closing
 
 
 def take_backup(train: Train) -> Done:
@@ -213,23 +213,33 @@ def smoke_test(train: Train) -> Done:
             reason="smoke_passed" if not failed else "smoke_failed",
             message=f"{len(results) - len(failed)} of {len(results)} smoke tests passed: {said}",
             result={"passed": [item.name for item in results if item.passed]},
+            notices=[]
+            if failed
+            else [_told(train, "the new version passes its smoke tests", said)],
         )
 
     return train.step("smoke_test", "deploy.smoke_tested", test)
 
 
 def warm_up(train: Train) -> Done:
-    """Ask every warm-up path until answers are quick and right, ten rounds at least."""
+    """Ask every warm-up path ten times; each answer has to be right."""
 
     def warm() -> Done:
         slot, target = _staged(train)
         paths = train.plan.service.checks.warm_up
+        if not paths:
+            return Done(message=f"{slot} is not warmed up: checks.warm_up names no path")
         slowest = 0.0
         for _ in range(10):
             slowest = 0.0
             if (why := closing(train, train.clock())) is not None:
                 message = f"{why}; {slot} is not warm yet and takes no traffic"
-                return Done(ok=False, reason="window_closing", message=message)
+                return Done(
+                    ok=False,
+                    reason="window_closing",
+                    message=message,
+                    notices=[told_of_closing(train, train.clock(), message)],
+                )
             for path in paths:
                 answer = request(target.address(slot) + path)
                 if answer.status == 0 or answer.status >= 500:
@@ -239,13 +249,14 @@ def warm_up(train: Train) -> Done:
                         message=f"{path}: status {answer.status} while warming up",
                     )
                 slowest = max(slowest, answer.seconds)
-        return Done(message=f"{slot} is warm: slowest answer {slowest * 1000:.0f} ms")
+        message = f"{slot} is warm: slowest answer {slowest * 1000:.0f} ms"
+        return Done(message=message, notices=[_told(train, "the new version is warm", message)])
 
     return train.step("warm_up", "deploy.warmed_up", warm)
 
 
 def switch_traffic(train: Train) -> Done:
-    """Check the permit again, then give the new version its shares, step by step."""
+    """Check the permit again before each share of the traffic that the new version is given."""
     for earlier in ("deploy_green", "smoke_test", "warm_up"):
         train.result(earlier)
     if train.has("switch_traffic"):
@@ -268,6 +279,11 @@ def switch_traffic(train: Train) -> Done:
 
     train.step("begin_switch", "deploy.switch_began", begin)
     for number, shift in enumerate(steps, start=1):
+        # What stood at the first share may have fallen while it was looked at.
+        if number > 1 and not train.has(f"shift_{number}") and not _finishes_after_closing(train):
+            still = check_again(train, needs=needs_of(train).rollback, begun=True)
+            if still.permit is None:
+                return Done(ok=False, reason="permit_withdrawn", message=still.message)
 
         def move(percent: int = shift.percent, bake: timedelta = shift.bake) -> Done:
             target.set_weights({slot: percent, slot.other: 100 - percent}, fence)
@@ -322,6 +338,18 @@ def watch_release(train: Train) -> Done:
         return replace(seen, write=validate) if seen.ok and seen.write is None else seen
 
     return train.step("watch_release", "deploy.watched", whole)
+
+
+def _finishes_after_closing(train: Train) -> bool:
+    """Return whether the window closes and this step declares that it is finished all the same."""
+    declared = train.plan.profile.closing.shift == "finish"
+    return declared and closing(train, train.clock()) is not None
+
+
+def _told(train: Train, step: str, detail: str) -> Notice:
+    return texts.deploy_step(
+        release=train.release, attempt=train.plan.attempt, step=step, detail=detail
+    )
 
 
 def _staged(train: Train) -> tuple[Colour, Target]:

@@ -5,23 +5,24 @@ It needs no permit and asks nobody. What it goes back to is proven healthy first
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from sqlalchemy import select
-from sqlalchemy.dialects.postgresql import insert
 
-from include.backups import kind
 from include.deploy import deployment
 from include.deploy.recovery import obstacle
-from include.deploy.target import Colour
+from include.deploy.target import Colour, Target
 from include.deploy.targets.factory import open_target
 from include.errors import TargetError
 from include.ledger import Outcome, schema
 from include.notices import texts
 from include.permits.permit import close_permits, newest_fence
+from include.releases.lock import lock
 from include.releases.phases.looking import ENVIRONMENT
+from include.releases.phases.migration import MIGRATED
 from include.releases.train import Done, Train
-from include.services.migration_kind import Kind
+from include.services.migration_kind import expands
 
 # A deployment in one of these states is neither over nor seen through, unless it was released.
 UNFINISHED = ("staging", "staged", "switching", "live")
@@ -49,6 +50,19 @@ def roll_back(train: Train) -> Done:
         )
         return Done(reason="not_needed", message=message)
     return train.step("roll_back", "rollback.done", lambda: _undo(train, row))
+
+
+def go_back_at_once(train: Train) -> Done:
+    """Do what `roll_back` will do, if people are on the version and there is a way back.
+
+    For whoever has just found the version to be bad: every second is somebody's error. Where there
+    is no way back, saying so is left to `roll_back`.
+    """
+    with train.ledger.read() as connection:
+        row = deployment.deployment_of(connection, train.release, train.plan.attempt, ENVIRONMENT)
+    if row is None or row.switch_began_at is None or not _code_may_go_back(train, row):
+        return Done(reason="not_needed", message="nobody has to be led back at once")
+    return roll_back(train)
 
 
 def undo_dead_attempt(train: Train) -> Done | None:
@@ -97,6 +111,8 @@ def _undo(train: Train, row: Any) -> Done:
     if weights[slot] != 0:
         raise TargetError(f"{slot} still has {weights[slot]} % of the traffic")
     target.retire(slot, fence)
+    if not began and not _code_may_go_back(train, row) and _has_migrated(train):
+        return _left(train, row, target, slot.other, back_to)
     commits = list(_checked(train, row).get("commits") or [])
 
     def write(unit: Any) -> None:
@@ -133,15 +149,8 @@ def _undo(train: Train, row: Any) -> Done:
 
 
 def _lock(unit: Any, train: Train, reason: str, commits: list[str]) -> None:
-    statement = insert(schema.release_lock).values(
-        service=train.plan.service.name,
-        release_id=train.release,
-        reason=reason,
-        commits=commits,
-        locked_by=unit.actor.user,
-        locked_at=unit.now,
-    )
-    unit.execute(statement.on_conflict_do_nothing())
+    service = train.plan.service.name
+    lock(unit, service, release=train.release, reason=reason, commits=commits, by=unit.actor.user)
 
 
 def _restore_previous(unit: Any, train: Train, colour: Colour) -> None:
@@ -183,22 +192,65 @@ def _checked(train: Train, row: Any) -> dict[str, Any]:
 def _code_may_go_back(train: Train, row: Any) -> bool:
     """Return whether the version before works on the schema as it is now (plan §4.4)."""
     brought = _checked(train, row).get("migrations") or []
-    return all(item["kind"] == str(Kind.EXPAND) for item in brought)
+    return all(expands(item) for item in brought)
+
+
+def _has_migrated(train: Train) -> bool:
+    """Return whether any attempt of this release has run its migrations in production."""
+    table = schema.record
+    with train.ledger.read() as connection:
+        bodies = connection.execute(
+            select(table.c.body).where(table.c.release == train.release, table.c.event == MIGRATED)
+        ).scalars()
+        details = [json.loads(body).get("details") or {} for body in bodies]
+    return any(item.get("environment") == ENVIRONMENT for item in details)
+
+
+def _left(train: Train, row: Any, target: Target, serving: Colour, version: str) -> Done:
+    """Say that nobody was led to the version, and that its migrations have stayed all the same."""
+    listed = _listed(train, row)
+    why = obstacle(target, serving, None, train.plan.service.checks.warm_up)
+    answers = f"It does not work on it: {why}." if why is not None else "It answers so far."
+    message = (
+        f"{row.colour} is emptied and {serving} has kept all the traffic, but {train.release} has "
+        f"brought {listed}, and {version} serves on that schema. {answers} Offered are a fix "
+        "forward, or the Dag rollback with its database restore, which two people vote on"
+    )
+
+    def write(unit: Any) -> None:
+        deployment.set_state(unit, row.id, "retired", ended_at=unit.now)
+        _lock(unit, train, f"{train.release} failed and has left {listed}", [])
+        close_permits(unit, train)
+
+    return Done(
+        message=message,
+        reason="schema_left",
+        result={"rolled_back": False},
+        write=write,
+        notices=[
+            texts.schema_left(
+                release=train.release,
+                attempt=train.plan.attempt,
+                serves=version,
+                migrations=listed,
+                answers=answers,
+            )
+        ],
+    )
+
+
+def _listed(train: Train, row: Any) -> str:
+    brought = _checked(train, row)["migrations"]
+    return ", ".join(f"{item['name']} ({item['kind']})" for item in brought)
 
 
 def _stay(train: Train, row: Any) -> Done:
     """Leave traffic where it is, lock the service, and say what is offered."""
-    brought = _checked(train, row)["migrations"]
-    listed = ", ".join(f"{item['name']} ({item['kind']})" for item in brought)
-    instead = kind.why_not_put_back(train.plan.service.environments[ENVIRONMENT])
+    listed = _listed(train, row)
     message = (
         f"{train.release} brought {listed}: the version before does not work on this schema, so "
-        "traffic stays where it is. Offered are a fix forward, or "
-        + (
-            "the Dag rollback with its database restore, which two people vote on"
-            if instead is None
-            else f"by hand a restore of the database: {instead}"
-        )
+        "traffic stays where it is. Offered are a fix forward, or the Dag rollback with its "
+        "database restore, which two people vote on"
     )
     with train.unit() as unit:
         _lock(unit, train, f"{train.release} failed and can't be rolled back", [])
@@ -209,7 +261,6 @@ def _stay(train: Train, row: Any) -> Done:
                 release=train.release,
                 attempt=train.plan.attempt,
                 migrations=listed,
-                instead=instead,
             ),
         )
         unit.append(

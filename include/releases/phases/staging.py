@@ -14,7 +14,7 @@ from include.gates.gate import decide
 from include.releases.phases.code_freeze import artefact
 from include.releases.phases.migration import migrate
 from include.releases.train import Done, Train
-from include.services.migration_kind import Kind
+from include.services.migration_kind import expands
 
 ENVIRONMENT = "staging"
 
@@ -142,8 +142,17 @@ def _rehearse(train: Train) -> Done:
             "would go back to"
         )
     brought = train.result("check_commits").get("migrations") or []
-    if not all(item["kind"] == str(Kind.EXPAND) for item in brought):
-        return _not_rehearsed("code does not go back alone over what this release migrates")
+    if not all(expands(item) for item in brought):
+        why = obstacle(target, slot.other, before.digest, service.checks.warm_up)
+        return _not_rehearsed(
+            "code does not go back alone over what this release migrates; on that schema "
+            + (
+                f"{before.version} still answers"
+                if why is None
+                else f"{before.version} does not work, which in production is so from the "
+                f"migration to the switch: {why}"
+            )
+        )
     begin = time.monotonic()
     why = obstacle(target, slot.other, before.digest, service.checks.warm_up)
     if why is not None:
@@ -164,4 +173,6 @@ def _rehearse(train: Train) -> Done:
 
 
 def _not_rehearsed(why: str) -> Done:
-    return Done(message=f"no rollback was rehearsed: {why}", result={"rolled_back": False})
+    return Done(
+        message=f"no rollback was rehearsed: {why}", result={"rolled_back": False, "why": why}
+    )

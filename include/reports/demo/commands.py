@@ -15,6 +15,7 @@ from include.output import print_json, print_line, print_progress
 from include.settings import Settings, load_settings
 
 _MOST_YEARS = 10
+_FIRST, _LAST = 1990, 2190
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -49,6 +50,8 @@ def run(options: argparse.Namespace) -> int:
         if options.until
         else datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     )
+    if not _FIRST <= end.year <= _LAST:
+        raise RequestError(f"--until lies between the years {_FIRST} and {_LAST}")
     ledger, ours = _ledger(settings, again=options.again)
     history = make_history(years=options.years, seed=options.seed, end=end)
     write_history(ledger, history, progress=_progress)

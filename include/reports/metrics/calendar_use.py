@@ -28,7 +28,8 @@ def freeze_days(facts: Facts) -> Metric:
         title="Freeze days",
         formula=(
             "days (24 h) of the period covered by at least one release's freeze, from its feature "
-            "freeze to the end of its slot or train; overlaps count once"
+            "freeze, or its planning if that is later, to the end of its slot or train; overlaps "
+            "count once"
         ),
         unit=Unit.DAYS,
         value=days,

@@ -1,42 +1,43 @@
 """The five DORA metrics by their current definitions, each per deployment to production.
 
 A deployment is one switch of production traffic. It failed if it needed immediate intervention: it
-was rolled back, or it caused a P1 or P2 within 72 hours. Several incidents on one deployment are
-one failure: the rates count deployments, never rows of a join.
+was rolled back, or it caused a P1 or P2 while it was observed (`reports.observed_for`). Several
+incidents on one deployment are one failure: the rates count deployments, never rows of a join.
 """
 
 from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+from include.instants import format_duration, format_instant
 from include.notices.wording import count
-from include.reports.facts import OBSERVED, ChangeFact, DeploymentFact, Facts, IncidentFact
+from include.reports.facts import ChangeFact, DeploymentFact, Facts, IncidentFact
 from include.reports.metrics.metric import Line, Metric, Unit, lengths, quantile, share, shown
 
 _URGENT = ("P1", "P2")
 _NOTHING = "no data: nothing was deployed to production in the period"
 
 
-def urgent(deployment: DeploymentFact) -> list[IncidentFact]:
+def urgent(deployment: DeploymentFact, observed: timedelta) -> list[IncidentFact]:
     """Return the incidents that made a deployment need immediate intervention."""
     return [
         incident
         for incident in deployment.incidents
         if incident.severity in _URGENT
-        and deployment.at <= incident.opened_at < deployment.at + OBSERVED
+        and deployment.at <= incident.opened_at < deployment.at + observed
     ]
 
 
-def failed(deployment: DeploymentFact) -> bool:
+def failed(deployment: DeploymentFact, observed: timedelta) -> bool:
     """Return whether it needed immediate intervention."""
-    return deployment.returned_at is not None or bool(urgent(deployment))
+    return deployment.returned_at is not None or bool(urgent(deployment, observed))
 
 
-def recovered_at(deployment: DeploymentFact) -> datetime | None:
+def recovered_at(deployment: DeploymentFact, observed: timedelta) -> datetime | None:
     """Return when service was restored after a failed deployment, None if it is not yet."""
     if deployment.returned_at is not None:
         return deployment.returned_at
-    ends = [incident.closed_at for incident in urgent(deployment)]
+    ends = [incident.closed_at for incident in urgent(deployment, observed)]
     known = [end for end in ends if end is not None]
     return max(known) if known and len(known) == len(ends) else None
 
@@ -119,8 +120,8 @@ def _frequency(facts: Facts) -> Metric:
 
 
 def _recovery(facts: Facts) -> Metric:
-    bad = [item for item in facts.deployments if failed(item)]
-    timed = [(item, recovered_at(item)) for item in bad]
+    bad = [item for item in facts.deployments if failed(item, facts.observed)]
+    timed = [(item, recovered_at(item, facts.observed)) for item in bad]
     values = [(end - item.at).total_seconds() for item, end in timed if end is not None]
     value = quantile(values, 0.5)
     open_ = len(bad) - len(values)
@@ -154,7 +155,7 @@ def _recovery(facts: Facts) -> Metric:
             Line(
                 id=item.release or str(item.id),
                 counted=end is not None,
-                why=_how(item),
+                why=_how(item, facts.observed),
                 value=None if end is None else (end - item.at).total_seconds(),
             )
             for item, end in timed
@@ -163,24 +164,37 @@ def _recovery(facts: Facts) -> Metric:
 
 
 def _fail_rate(facts: Facts) -> Metric:
-    bad = sum(failed(item) for item in facts.deployments)
+    judged = [(item, failed(item, facts.observed)) for item in facts.deployments]
+    bad = sum(failing for _, failing in judged)
+    young = sum(
+        facts.observed_until(item.at, facts.observed) is not None
+        for item, failing in judged
+        if not failing
+    )
+    said = f"{bad} of {count(len(judged), 'deployment')}" if judged else _NOTHING
+    if young:
+        said += f"; {young} not yet observed for {format_duration(facts.observed)}"
     return Metric(
         name="change_fail_rate",
         family="dora",
         title="Change fail rate",
-        formula="deployments that needed immediate intervention / deployments",
+        formula=(
+            "deployments that needed immediate intervention (rolled back, or a P1 or P2 caused "
+            f"within {format_duration(facts.observed)}) / deployments"
+        ),
         unit=Unit.SHARE,
         value=share(bad, len(facts.deployments)),
         numerator=bad,
-        denominator=len(facts.deployments),
-        said=(
-            f"{bad} of {count(len(facts.deployments), 'deployment')}"
-            if facts.deployments
-            else _NOTHING
-        ),
+        denominator=len(judged),
+        said=said,
+        parts={"still_observed_count": young},
         rows=[
-            Line(id=item.release or str(item.id), counted=failed(item), why=_how(item))
-            for item in facts.deployments
+            Line(
+                id=item.release or str(item.id),
+                counted=failing,
+                why=_how(item, facts.observed) if failing else _so_far(item, facts),
+            )
+            for item, failing in judged
         ],
     )
 
@@ -221,7 +235,12 @@ def _unplanned(item: DeploymentFact, changes: dict[str, ChangeFact]) -> bool:
     return item.type == "hotfix" or (change is not None and change.type == "emergency")
 
 
-def _how(item: DeploymentFact) -> str:
+def _so_far(item: DeploymentFact, facts: Facts) -> str:
+    until = facts.observed_until(item.at, facts.observed)
+    return f"stayed, observed until {format_instant(until)}" if until else "stayed"
+
+
+def _how(item: DeploymentFact, observed: timedelta) -> str:
     reasons = ["rolled back"] if item.returned_at is not None else []
-    reasons += [f"{incident.id} ({incident.severity})" for incident in urgent(item)]
+    reasons += [f"{incident.id} ({incident.severity})" for incident in urgent(item, observed)]
     return ", ".join(reasons) or "stayed"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from include.notices.wording import count
+from include.notices.wording import count, one_line
 from include.reports.facts import ChangeFact, Facts
 from include.reports.metrics.metric import Line, Metric, Unit, share
 
@@ -74,7 +74,9 @@ def unauthorised(facts: Facts) -> Metric:
         denominator=None,
         said=said,
         parts={"refused_count": refused},
-        rows=[Line(id=change.id, counted=True, why=change.title) for change in found],
+        rows=[
+            Line(id=change.id, counted=True, why=one_line(change.title, 160)) for change in found
+        ],
     )
 
 

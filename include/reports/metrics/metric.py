@@ -10,6 +10,8 @@ from enum import StrEnum
 from include.instants import format_duration
 from include.notices.wording import rounded
 
+NO_DATA = "no data"
+
 
 class Unit(StrEnum):
     """What a value counts; `share` is between 0 and 1, `duration` in seconds."""
@@ -58,6 +60,11 @@ class Metric:
         """Return the value as people read it."""
         return shown(self.value, self.unit)
 
+    @property
+    def told(self) -> str:
+        """Return what is said beside `text`, which says already that there is no data."""
+        return self.said.removeprefix(f"{NO_DATA}: ") if self.value is None else self.said
+
 
 def shown(value: float | None, unit: Unit) -> str:
     """Return a value in its unit, `no data` for None.
@@ -66,7 +73,7 @@ def shown(value: float | None, unit: Unit) -> str:
     ('97.1 %', '1h30m', 'no data')
     """
     if value is None:
-        return "no data"
+        return NO_DATA
     match unit:
         case Unit.SHARE:
             return f"{100 * value:.1f} %"

@@ -40,6 +40,12 @@ def defect_leakage(facts: Facts) -> Metric:
             f"{count(len(after), 'defect')} found after release; no rate, for no gate recorded how "
             "many were found before"
         )
+    young = sum(
+        facts.observed_until(deployment.at, LEAKED_WITHIN) is not None
+        for deployment in facts.deployments
+    )
+    if young:
+        said += f"; {count(young, 'deployment')} not yet observed for 30 days"
     return Metric(
         name="defect_leakage",
         family="quality",
@@ -53,7 +59,11 @@ def defect_leakage(facts: Facts) -> Metric:
         numerator=len(after),
         denominator=(len(after) + before) if found else None,
         said=said,
-        parts={"after_count": len(after), "before_count": before if found else None},
+        parts={
+            "still_observed_count": young,
+            "after_count": len(after),
+            "before_count": before if found else None,
+        },
         rows=[
             *(Line(id=key, counted=True, why=item.severity) for key, item in sorted(after.items())),
             *(

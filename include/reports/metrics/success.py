@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
+
+from include.instants import format_duration, format_instant
 from include.notices.wording import count
-from include.reports.facts import OBSERVED, ChangeFact, Facts
+from include.reports.facts import ChangeFact, Facts
 from include.reports.metrics.metric import Line, Metric, Unit, share
 
 _CONCERNING = ("P1", "P2", "P3")
 
 
-def shortcomings(change: ChangeFact) -> list[str]:
-    """Return why an implemented change is not counted as successful; nothing if it is."""
+def shortcomings(change: ChangeFact, observed: timedelta) -> list[str]:
+    """Return why an implemented change is not counted as successful; nothing if it is.
+
+    It is charged with what it caused until `observed` after its end.
+    """
     found = []
     if change.retroactive:
         found.append("was never authorised beforehand")
@@ -22,6 +28,8 @@ def shortcomings(change: ChangeFact) -> list[str]:
         found.append("its review says failed")
     if change.outcome == "successful_with_issues":
         found.append("succeeded with issues")
+    if change.ended == "closed" and change.outcome is None and not change.rolled_back:
+        found.append("was closed without a word on how it went")
     if change.slot is not None and change.started_at is not None:
         if change.started_at < change.slot.start:
             found.append("began before its slot")
@@ -33,8 +41,9 @@ def shortcomings(change: ChangeFact) -> list[str]:
         f"caused {incident.id} ({incident.severity})"
         for incident in change.incidents
         if incident.severity in _CONCERNING
+        and change.started_at is not None
         and change.finished_at is not None
-        and change.finished_at <= incident.opened_at < change.finished_at + OBSERVED
+        and change.started_at <= incident.opened_at < change.finished_at + observed
     )
     return found
 
@@ -42,19 +51,18 @@ def shortcomings(change: ChangeFact) -> list[str]:
 def success_rate(facts: Facts) -> Metric:
     """Return the share of implemented changes that went as they were meant to."""
     changes = facts.implemented
-    judged = [(change, shortcomings(change)) for change in changes]
+    judged = [(change, shortcomings(change, facts.observed)) for change in changes]
     good = [change for change, reasons in judged if not reasons]
     issues = [change for change in changes if change.outcome == "successful_with_issues"]
-    young = [
-        change
+    until = {
+        change.id: facts.observed_until(change.finished_at, facts.observed)
         for change in good
-        if facts.as_of is not None
-        and change.finished_at is not None
-        and change.finished_at + OBSERVED > facts.as_of
-    ]
+        if change.finished_at is not None
+    }
+    young = [end for end in until.values() if end is not None]
     said = _said(facts, f"{len(good)} of {count(len(changes), 'implemented change')} succeeded")
     if changes and young:
-        said += f"; {len(young)} of these not yet observed for 72 h"
+        said += f"; {len(young)} of these not yet observed for {format_duration(facts.observed)}"
     return Metric(
         name="change_success_rate",
         family="process",
@@ -62,8 +70,9 @@ def success_rate(facts: Facts) -> Metric:
         formula=(
             "successful / I. I: changes that ended in the period and had touched production (or "
             "were found retroactively). Successful: inside the slot, not rolled back, closed as "
-            "successful, no P1–P3 caused within 72 h of the end of the work. Cancelled and "
-            "rejected changes are neither."
+            "successful, no P1–P3 caused from the beginning of the work until "
+            f"{format_duration(facts.observed)} after its end. Cancelled and rejected changes are "
+            "neither."
         ),
         unit=Unit.SHARE,
         value=share(len(good), len(changes)),
@@ -72,13 +81,18 @@ def success_rate(facts: Facts) -> Metric:
         said=said,
         parts={
             "with_issues_count": len(issues),
+            "still_observed_count": len(young),
             "rejected_count": sum(change.ended == "rejected" for change in facts.ended),
             "cancelled_count": sum(
                 change.ended == "cancelled" and not change.counts for change in facts.ended
             ),
         },
         rows=[
-            Line(id=change.id, counted=not reasons, why="; ".join(reasons) or "as planned")
+            Line(
+                id=change.id,
+                counted=not reasons,
+                why="; ".join(reasons) or _so_far(until.get(change.id)),
+            )
             for change, reasons in judged
         ],
     )
@@ -109,6 +123,10 @@ def rollback_rate(facts: Facts) -> Metric:
             for change in changes
         ],
     )
+
+
+def _so_far(until: datetime | None) -> str:
+    return f"as planned, observed until {format_instant(until)}" if until else "as planned"
 
 
 def _back(change: ChangeFact) -> bool:

@@ -44,9 +44,9 @@ def _block(block: Block) -> dict[str, Any]:
         case Words():
             return {"words": block.text}
         case Points():
-            return {"points": list(block.items) or [block.nothing]}
+            return _titled(block.title) | {"points": list(block.items) or [block.nothing]}
         case Grid():
-            return {
+            return _titled(block.title) | {
                 "heads": list(block.heads),
                 "rows": [list(row) for row in block.rows],
                 "more": block.more,
@@ -60,3 +60,7 @@ def _block(block: Block) -> dict[str, Any]:
             }
         case Figure():
             return {"figure": block.title, "said": block.said}
+
+
+def _titled(title: str) -> dict[str, Any]:
+    return {"title": title} if title else {}

@@ -5,6 +5,7 @@ Every figure at a glance leads to its formula and to the rows behind it, at the 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from html import escape
 
@@ -20,6 +21,11 @@ from include.reports.report import Block, Grid, Points, Report, Tiles, Words
 _ROWS = 400
 # Characters.
 _SHORT = 16
+# What is read as one: a change or an incident, times of a day with their zone, a period.
+_ONE = re.compile(
+    r"\b[A-Z]{2,4}-\d+\b|(?<![\w:])\d\d:\d\d(?:–\d\d:\d\d)?(?: [A-Z]{3,4}\b)?"
+    r"|\b\d{4}-(?:W\d\d|Q\d|\d\d)\b(?!-)"
+)
 
 
 def html(report: Report) -> str:
@@ -69,8 +75,10 @@ def _block(block: Block) -> Iterator[str]:
         case Words():
             yield "".join(f"<p>{escape(line)}</p>" for line in block.text.splitlines() if line)
         case Points():
+            yield from _title(block.title)
             if block.items:
-                yield "<ul>" + "".join(f"<li>{escape(item)}</li>" for item in block.items) + "</ul>"
+                yield "<ul>" + "".join(f"<li>{_whole_words(item)}</li>" for item in block.items)
+                yield "</ul>"
             elif block.nothing:
                 yield f'<p class="nothing">{escape(block.nothing)}</p>'
         case Grid():
@@ -82,8 +90,8 @@ def _block(block: Block) -> Iterator[str]:
                 empty = " empty" if metric.value is None else ""
                 yield (
                     f'<a class="tile{empty}" href="#{metric.name}"><b>{escape(metric.title)}</b>'
-                    f"<strong>{escape(metric.text)}</strong><span>{escape(metric.said)}</span>"
-                    f"<em>{escape(tile.before)}</em></a>"
+                    f"<strong>{escape(metric.text)}</strong><span>{escape(metric.told)}</span>"
+                    f"<em>{_whole_words(tile.before)}</em></a>"
                 )
             yield "</div>"
         case Figure():
@@ -93,7 +101,13 @@ def _block(block: Block) -> Iterator[str]:
             )
 
 
+def _title(title: str) -> Iterator[str]:
+    if title:
+        yield f"<h3>{escape(title)}</h3>"
+
+
 def _grid(block: Grid) -> Iterator[str]:
+    yield from _title(block.title)
     if not block.rows:
         yield f'<p class="nothing">{escape(block.nothing)}</p>'
         return
@@ -101,7 +115,7 @@ def _grid(block: Grid) -> Iterator[str]:
     yield f'<div class="scroll"><table><thead><tr>{heads}</tr></thead><tbody>'
     for row in block.rows:
         cells = "".join(
-            f'<td data-head="{escape(head)}"{_whole(cell)}>{escape(cell)}</td>'
+            f'<td data-head="{escape(head)}"><div{_whole(cell)}>{_whole_words(cell)}</div></td>'
             for head, cell in zip(block.heads, row, strict=True)
         )
         yield f"<tr>{cells}</tr>"
@@ -125,7 +139,7 @@ def _figure(metric: Metric) -> Iterator[str]:
     yield (
         f'<details id="{metric.name}"><summary><b>{escape(metric.title)}</b> '
         f"<strong>{escape(metric.text)}</strong></summary>"
-        f'<p>{escape(metric.said)}</p><p class="formula">{escape(metric.formula)}</p>'
+        f'<p>{escape(metric.told)}</p><p class="formula">{escape(metric.formula)}</p>'
     )
     yield from _grid(
         Grid(
@@ -136,6 +150,11 @@ def _figure(metric: Metric) -> Iterator[str]:
         )
     )
     yield "</details>"
+
+
+def _whole_words(text: str) -> str:
+    """Escape a sentence; what is read as one in it is not broken at a hyphen or a dash."""
+    return _ONE.sub(r'<span class="whole">\g<0></span>', escape(text))
 
 
 def _whole(cell: str) -> str:

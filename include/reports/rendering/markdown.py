@@ -42,6 +42,7 @@ def _block(block: Block) -> Iterator[str]:
         case Words():
             yield _plain(block.text)
         case Points():
+            yield from _title(block.title)
             if block.items:
                 yield from (f"- {_plain(item)}" for item in block.items)
             else:
@@ -49,10 +50,11 @@ def _block(block: Block) -> Iterator[str]:
         case Tiles():
             for tile in block.items:
                 metric = tile.metric
-                yield f"- **{_plain(metric.title)}: {_plain(metric.text)}** ({_plain(metric.said)})"
+                yield f"- **{_plain(metric.title)}: {_plain(metric.text)}** ({_plain(metric.told)})"
         case Figure():
             yield f"_{_plain(block.title)}:_ {_plain(block.said)}"
         case Grid():
+            yield from _title(block.title)
             if not block.rows:
                 yield _plain(block.nothing)
                 return
@@ -63,6 +65,12 @@ def _block(block: Block) -> Iterator[str]:
             left = len(block.rows) - _ROWS + block.more if len(block.rows) > _ROWS else block.more
             if left:
                 yield f"\n… and {left:,} more"
+
+
+def _title(title: str) -> Iterator[str]:
+    if title:
+        yield f"**{_plain(title)}**"
+        yield ""
 
 
 def _plain(text: str) -> str:

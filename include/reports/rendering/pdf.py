@@ -1,31 +1,56 @@
-"""A report as PDF, the same bytes each time.
+"""A report as PDF, the same bytes each time, with its font inside.
 
-The file's own fonts are the fourteen that every reader has; they know Western European letters. A
-letter that they do not know is shown as `?`; the HTML of the same report has it.
+A file that lacks letters says so on its first page; the HTML of the same report has them all.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import cast
+
 from fpdf import FPDF
-from fpdf.enums import XPos, YPos
+from fpdf.enums import MethodReturnValue, XPos, YPos
+from fpdf.fonts import TTFFont
 
 from include.instants import format_instant
+from include.notices.wording import count
 from include.reports.figure import WIDTH, Box, Dot, Figure, Label, Shape, Stroke
+from include.reports.metrics.metric import Metric
 from include.reports.metrics.scorecard import CAUTIONS
+from include.reports.rendering.letters import (
+    FAMILY,
+    MISSING,
+    font_files,
+    joins,
+    showable,
+)
 from include.reports.report import Block, Grid, Points, Report, Tiles, Words
 
 _INK, _SOFT, _ACCENT, _RULE = (22, 38, 46), (91, 111, 120), (15, 110, 132), (219, 228, 232)
-_KNOWN = str.maketrans({
-    "→": "->", "≥": ">=", "≤": "<=", "−": "-", "✓": "+", "\u202f": " ", "\u00a0": " ",
-})  # fmt: skip
+# No text of a report has it: what is not for printing is taken out of all of them.
+_PAGES = "\x1fpages\x1f"
 _ROWS = 60
+# A row that does not fit on one page cannot be drawn: what would fill more lines is cut.
+_LINES = 54
 
 
 def pdf(report: Report) -> bytes:
     """Return the PDF file."""
-    page = _Page(report)
+    with TemporaryDirectory(prefix="fonts-") as directory:
+        fonts = font_files(Path(directory))
+        page = _drawn(report, fonts)
+        if page.missing:
+            page = _drawn(report, fonts, missing=page.missing)
+        return bytes(page.output())
+
+
+def _drawn(report: Report, fonts: Mapping[str, Path], *, missing: int = 0) -> _Page:
+    page = _Page(report, fonts)
     page.add_page()
-    page.first()
+    page.first(missing)
     for section in report.sections:
         page.heading(section.title)
         for block in section.blocks:
@@ -35,36 +60,39 @@ def pdf(report: Report) -> bytes:
         page.block(Points(items=report.corrections, nothing=""))
     page.heading("How the figures are made")
     for metric in report.card.metrics:
-        page.words(f"{metric.title}: {metric.text}", bold=True)
-        page.words(f"{metric.said}. {metric.formula}.", size=8, colour=_SOFT)
+        page.made(metric)
     page.words(" ".join(CAUTIONS), size=8, colour=_SOFT)
-    return bytes(page.output())
+    return page
 
 
 class _Page(FPDF):
-    def __init__(self, report: Report) -> None:
+    def __init__(self, report: Report, fonts: Mapping[str, Path]) -> None:
         super().__init__(format="A4")
-        self.core_fonts_encoding = "cp1252"
+        for style, file in fonts.items():
+            self.add_font(FAMILY, style, file)
+        self.letters = cast("TTFFont", self.fonts[FAMILY]).cmap
+        # How many letters the font lacks, so far.
+        self.missing = 0
         self.report = report
         self.set_creation_date(report.as_of)
-        self.set_title(_known(f"{report.title} {report.period.name}"))
+        self.set_title(f"{report.title} {report.period.name}")
         self.set_auto_page_break(True, margin=18)
         self.set_margins(18, 16, 18)
-        self.alias_nb_pages()
+        self.alias_nb_pages(_PAGES)
 
     def footer(self) -> None:
         """Write the page's foot."""
         self.set_y(-13)
-        self.set_font("Helvetica", size=8)
+        self.set_font(FAMILY, size=8)
         self.set_text_color(*_SOFT)
-        text = (
+        text = self.known(
             f"{self.report.id}, as the ledger knew it at {format_instant(self.report.as_of)} "
-            f"· {self.page_no()}/{{nb}}"
+            f"· {self.page_no()}/"
         )
-        self.cell(0, 5, _known(text), align="C")
+        self.cell(0, 5, text + _PAGES, align="C")
 
-    def first(self) -> None:
-        """Write the head of the first page."""
+    def first(self, missing: int) -> None:
+        """Write the head of the first page; `missing` letters of the text cannot be shown."""
         report = self.report
         about = report.service or "All services"
         self.words(f"{report.organisation} · {about}", size=9, colour=_SOFT)
@@ -74,6 +102,12 @@ class _Page(FPDF):
         if report.provisional:
             self.words(
                 "Provisional: the period, or the time to observe it, is not over.", bold=True
+            )
+        if missing:
+            self.words(
+                f"{count(missing, 'letter')} of this report cannot be shown in this file, whose "
+                f"font lacks them: {MISSING} stands for each. Its HTML has them all.",
+                bold=True,
             )
 
     def heading(self, text: str) -> None:
@@ -92,9 +126,11 @@ class _Page(FPDF):
         colour: tuple[int, int, int] = _INK,
     ) -> None:
         """Write a paragraph."""
-        self.set_font("Helvetica", "B" if bold else "", size)
+        self.set_font(FAMILY, "B" if bold else "", size)
         self.set_text_color(*colour)
-        self.multi_cell(0, size * 0.5, _known(text), new_x=XPos.LMARGIN, new_y=YPos.NEXT)
+        shown = self.known(text)
+        with self.shaping(shown):
+            self.multi_cell(0, size * 0.5, shown, align="L", new_x=XPos.LMARGIN, new_y=YPos.NEXT)
         self.ln(1.2)
 
     def block(self, block: Block) -> None:
@@ -104,6 +140,7 @@ class _Page(FPDF):
                 for line in block.text.splitlines():
                     self.words(line)
             case Points():
+                self.title_of(block.title)
                 for item in block.items:
                     self.words(f"•  {item}")
                 if not block.items and block.nothing:
@@ -113,7 +150,7 @@ class _Page(FPDF):
                     Grid(
                         heads=("Figure", "Value", "In words", "Before"),
                         rows=[
-                            (item.metric.title, item.metric.text, item.metric.said, item.before)
+                            (item.metric.title, item.metric.text, item.metric.told, item.before)
                             for item in block.items
                         ],
                         nothing="",
@@ -126,28 +163,88 @@ class _Page(FPDF):
 
     def grid(self, block: Grid) -> None:
         """Write a table."""
+        self.title_of(block.title)
         if not block.rows:
             self.words(block.nothing, colour=_SOFT)
             return
-        self.set_font("Helvetica", size=8)
+        self.set_font(FAMILY, size=8)
         self.set_text_color(*_INK)
         self.set_draw_color(*_RULE)
-        longest = [
-            max(len(head), *(len(row[place]) for row in block.rows[:_ROWS]))
-            for place, head in enumerate(block.heads)
-        ]
-        widths = tuple(max(8, min(length, 46)) for length in longest)
-        with self.table(
-            col_widths=widths, line_height=4.2, borders_layout="HORIZONTAL_LINES", text_align="LEFT"
-        ) as table:
-            for cells in (block.heads, *block.rows[:_ROWS]):
+        heads, *rows = (
+            [self.known(cell) for cell in cells] for cells in (block.heads, *block.rows[:_ROWS])
+        )
+        widths = self.widths(heads, rows)
+        with (
+            self.shaping(*(cell for cells in rows for cell in cells)),
+            self.table(
+                col_widths=widths,
+                line_height=4.2,
+                borders_layout="HORIZONTAL_LINES",
+                text_align="LEFT",
+            ) as table,
+        ):
+            for cells in (heads, *rows):
                 row = table.row()
-                for cell in cells:
-                    row.cell(_known(cell))
+                for cell, width in zip(cells, widths, strict=True):
+                    row.cell(self.cut(cell, width * self.epw / sum(widths)))
         left = max(0, len(block.rows) - _ROWS) + block.more
         if left:
             self.words(f"… and {left:,} more, in the JSON of this report", size=8, colour=_SOFT)
         self.ln(2)
+
+    def title_of(self, title: str) -> None:
+        """Write what a list or a table is about, never alone at the foot of a page."""
+        if not title:
+            return
+        if self.get_y() > self.h - 40:
+            self.add_page()
+        self.words(title, bold=True)
+
+    def widths(self, heads: Sequence[str], rows: Sequence[Sequence[str]]) -> tuple[float, ...]:
+        """Return the columns' widths: no word is broken while there is room for the words, and
+        no line of the columns that want least."""
+        needed, wanted = [], []
+        for place, head in enumerate(heads):
+            cells = [row[place] for row in rows]
+            self.set_font(FAMILY, "B", 8)
+            whole = self.get_string_width(head)
+            word = whole
+            self.set_font(FAMILY, "", 8)
+            for cell in cells:
+                whole = max(whole, self.get_string_width(cell))
+                word = max([word, *map(self.get_string_width, cell.split())])
+            edges = 2 * self.c_margin + 0.5
+            needed.append(min(word + edges, self.epw / 3))
+            wanted.append(max(whole + edges, needed[-1]))
+        spare = self.epw - sum(needed)
+        if spare < 0:
+            return tuple(needed)
+        # The least wish first: each gets at most its share of what is left.
+        widths = list(needed)
+        order = sorted(range(len(heads)), key=lambda place: wanted[place] - needed[place])
+        for done, place in enumerate(order):
+            given = min(wanted[place] - needed[place], spare / (len(order) - done))
+            widths[place] += given
+            spare -= given
+        return tuple(widths)
+
+    def cut(self, text: str, width: float) -> str:
+        """Return a cell's text, what its column can show of it on one page."""
+        if self.get_string_width(text) <= _LINES / 2 * (width - 2 * self.c_margin):
+            return text
+        made = self.multi_cell(
+            width, 4.2, text, align="L", dry_run=True, output=MethodReturnValue.LINES
+        )
+        lines = cast("list[str]", made)
+        return text if len(lines) <= _LINES else " ".join(lines[:_LINES]) + "…"
+
+    def made(self, metric: Metric) -> None:
+        """Write how a figure is made, its name never alone at the foot of a page."""
+        if self.get_y() > self.h - 36:
+            self.add_page()
+        self.words(f"{metric.title}: {metric.text}", bold=True)
+        told = ". ".join(part.rstrip(".") for part in (metric.told, metric.formula))
+        self.words(f"{told}.", size=8, colour=_SOFT)
 
     def figure(self, figure: Figure) -> None:
         """Draw a figure over the width of the text."""
@@ -157,8 +254,10 @@ class _Page(FPDF):
             self.add_page()
         self.words(figure.title, bold=True)
         left, top = self.l_margin, self.get_y()
-        for shape in figure.shapes:
-            self.shape(shape, left, top, scale)
+        # Its colours end with it: a table takes the last one for its cells.
+        with self.local_context():
+            for shape in figure.shapes:
+                self.shape(shape, left, top, scale)
         self.set_y(top + tall + 1)
         self.words(figure.said, size=8, colour=_SOFT)
 
@@ -184,13 +283,25 @@ class _Page(FPDF):
                     left + shape.x * scale, top + shape.y * scale, shape.radius * scale, style="F"
                 )
             case Label():
-                text = _known(shape.text)
-                self.set_font("Helvetica", "B" if shape.bold else "", shape.size * scale * 2.83)
+                text = self.known(shape.text)
+                self.set_font(FAMILY, "B" if shape.bold else "", shape.size * scale * 2.83)
                 self.set_text_color(shape.colour)
                 wide = self.get_string_width(text)
                 shift = {"start": 0.0, "middle": wide / 2, "end": wide}[shape.anchor]
                 self.text(left + shape.x * scale - shift, top + shape.y * scale, text)
 
+    def known(self, text: str) -> str:
+        """Return a text as the font can show it; what it lacks is counted."""
+        shown, missing = showable(text, self.letters)
+        self.missing += missing
+        return shown
 
-def _known(text: str) -> str:
-    return text.translate(_KNOWN).encode("cp1252", "replace").decode("cp1252")
+    @contextmanager
+    def shaping(self, *texts: str) -> Iterator[None]:
+        """Join letters and turn directions while one of the texts asks for it: it takes time."""
+        if any(map(joins, texts)):
+            self.set_text_shaping(True, direction="ltr")
+        try:
+            yield
+        finally:
+            self.set_text_shaping(False)

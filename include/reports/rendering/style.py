@@ -6,7 +6,7 @@ STYLE = """
 :root{--ink:#16262e;--soft:#5b6f78;--line:#dbe4e8;--accent:#0f6e84;--paper:#fff;--ground:#f3f6f7}
 *{box-sizing:border-box}
 html{scroll-behavior:smooth}
-body{margin:0;background:var(--ground);color:var(--ink);
+body{margin:0;background:var(--ground);color:var(--ink);overflow-wrap:anywhere;
 font:16px/1.55 system-ui,-apple-system,"Segoe UI",Roboto,"Helvetica Neue",Arial,sans-serif}
 header{background:linear-gradient(120deg,#0a4b5b,#0f6e84);color:#fff;padding:40px 24px 34px}
 header>div{max-width:992px}nav,main,footer{max-width:1040px}
@@ -25,10 +25,11 @@ main{padding:8px 24px 24px}
 section{background:var(--paper);border:1px solid var(--line);border-radius:12px;
 padding:22px 26px 26px;margin:18px 0}
 h2{margin:0 0 14px;font-size:21px;font-weight:650}
-h3{margin:22px 0 8px;font-size:15px;color:var(--soft);font-weight:600}
+h3{margin:22px 0 8px;font-size:15px;font-weight:600}
+#figures h3{color:var(--soft)}
 p{margin:0 0 12px}ul{margin:0 0 14px;padding-left:20px}li{margin:0 0 5px}
 .nothing,.said{color:var(--soft)}
-.tiles{display:grid;grid-template-columns:repeat(auto-fill,minmax(228px,1fr));
+.tiles{display:grid;grid-template-columns:repeat(auto-fill,minmax(214px,1fr));
 gap:12px;margin:0 0 18px}
 .tile{display:flex;flex-direction:column;border:1px solid var(--line);border-radius:10px;
 padding:13px 15px;color:inherit;text-decoration:none;min-width:0}
@@ -59,7 +60,7 @@ header{padding:28px 18px 24px}h1{font-size:26px}nav{padding:12px 18px 0}main{pad
 section{padding:17px 15px 19px;border-radius:10px}footer{padding:6px 18px 32px}
 .tiles{grid-template-columns:1fr 1fr;gap:8px}.tile{padding:11px 12px}.tile strong{font-size:21px}
 .tile.empty strong{font-size:17px}
-figure{overflow-x:auto}figure svg{min-width:520px}
+figure svg text{font-size:17px}
 thead{display:none}tr{display:block;padding:8px 0;border-bottom:1px solid var(--line)}
 td,td:first-child{display:flex;gap:10px;border:0;padding:2px 0;white-space:normal}
 td::before{content:attr(data-head);flex:0 0 92px;color:var(--soft)}

@@ -45,6 +45,13 @@ def change_form() -> dict[str, Param]:
             title="Implementation",
             description="What implements it, like {kind: runbook, runbook: restart-cache, …}",
         ),
+        "on_close": Param(
+            None,
+            type=["string", "null"],
+            enum=["finish", "hold", "roll_back", None],
+            title="If its window closes on it",
+            description="Finish after it, hold before its next step, or lead it back; empty: hold",
+        ),
         "file": _text("File", "A file under config/changes, instead of all the fields above"),
         "request": Param(
             None,

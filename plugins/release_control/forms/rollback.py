@@ -23,7 +23,8 @@ def rollback_form() -> dict[str, Param]:
             type=["string", "null"],
             title="Version",
             description="Three numbers like 2.2.0, of a version that has served people. Empty: the "
-            "one that served before.",
+            "one that served before, or what serves where a failed release has migrated its "
+            "database.",
             pattern=r"^(0|[1-9][0-9]{0,5})([.](0|[1-9][0-9]{0,5})){2}$",
             **meant("A version is three numbers like 2.2.0, without a v"),
         ),

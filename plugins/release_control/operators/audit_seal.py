@@ -35,6 +35,7 @@ class VerifyLedgerOperator(BaseOperator):
         with deliver_after(ledger):
             found = verify_ledger(
                 ledger,
+                desk.policy.rules.origin,
                 desk.known,
                 desk.anchors(),
                 at,

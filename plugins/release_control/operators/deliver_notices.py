@@ -27,8 +27,9 @@ class DeliverNoticesOperator(BaseOperator):
 
         ledger = connections.ledger()
         settings = load_settings()
-        reminded = queue_reminders(ledger, load_people(settings), now())
-        reminded += watch_clocks(ledger, calendar_zone(settings), now())
+        zone = calendar_zone(settings)
+        reminded = queue_reminders(ledger, load_people(settings), now(), zone=zone)
+        reminded += watch_clocks(ledger, zone, now())
         delivered = deliver(ledger, budget=self.budget)
         return {
             "reminded": reminded,

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
 
 from airflow.providers.standard.operators.hitl import HITLOperator
-from airflow.sdk import BaseOperator
+from airflow.sdk import BaseOperator, Param
+from airflow.sdk.definitions.param import ParamsDict
 from airflow.sdk.exceptions import AirflowSkipException
 
 from release_control.boarding import once_it_answers, person
@@ -15,6 +17,9 @@ from release_control.courier import deliver_after
 from release_control.names import named
 from release_control.operators.checkpoint import answered, human_task
 from release_control.runs import AirflowDags
+
+if TYPE_CHECKING:
+    from include.changes.checkpoint import Asked
 
 
 class ImplementationStepOperator(BaseOperator):
@@ -43,15 +48,18 @@ class ImplementationStepOperator(BaseOperator):
 class ChecklistOperator(HITLOperator):
     """Asks for a named person's word on every item that no machine can know.
 
-    One answer speaks for all that is asked, and the page lists it: `Go` says that it is done.
+    The form has a field for each, and none is filled in: a yes without a word on one of them is
+    kept as far as it goes, and the rest is asked again, of whoever has a word on it.
     """
 
     # What people wrote is shown as it is: no templates.
     template_fields: Sequence[str] = ()
 
     def __init__(self, *, part: str, options: tuple[str, str], **kwargs: Any) -> None:
-        super().__init__(subject=part, options=list(options), **human_task(kwargs))
+        asked = human_task(kwargs)
+        super().__init__(subject=part, options=list(options), **asked)
         self.part = part
+        self.comment = asked["params"]
 
     def execute(self, context: Any) -> None:
         """Tell who can answer, and park without a worker; nothing to ask is no question."""
@@ -59,16 +67,19 @@ class ChecklistOperator(HITLOperator):
             raise AirflowSkipException("every item is judged already")
         super().execute(context)
 
-    def _ask(self, context: Any) -> bool:
-        from include.changes import checklist, checkpoint
+    def _ask(self, context: Any, *, until: datetime | None = None) -> bool:
+        from include.changes import checkpoint
         from include.releases.notes import escape_markdown
 
         desk, ti = desk_of(context), context["ti"]
         link = desk.settings.task_url(ti.dag_id, ti.run_id, ti.task_id)
         with deliver_after(desk.ledger):
-            asked = checkpoint.ask(desk, change_of(context), self.part, key=ti.run_id, link=link)
+            asked = checkpoint.ask(
+                desk, change_of(context), self.part, key=ti.run_id, link=link, until=until
+            )
         if asked is None:
             return False
+        self.params = ParamsDict({**checklist_form(asked.items, asked.speakers), **self.comment})
         self.assigned_users = [{"id": f"group:{name}", "name": name} for name in asked.groups]
         self.response_timeout = asked.until - desk.clock()
         self.subject = asked.title
@@ -77,17 +88,28 @@ class ChecklistOperator(HITLOperator):
             [
                 f"**{asked.change.id}**: {escape_markdown(asked.change.title)}",
                 "",
-                "Your word is asked for on:",
-                "",
-                *(f"- {checklist.TITLES[item]}" for item in asked.items),
-                "",
-                f"“{yes}” says that all of it is done, and you know it. “{no}” ends the run here.",
+                *self._open(asked),
+                f"“{yes}” counts once each of them has its word. “{no}” ends the run here.",
             ]
         )
         return True
 
+    def _open(self, asked: Asked) -> list[str]:
+        from include.changes.items import TITLES
+        from include.releases.notes import escape_markdown
+
+        if not asked.items:
+            return ["All the rest has its word already; yours is asked for.", ""]
+        lines = [
+            f"- {TITLES[item]} ({', '.join(asked.speakers[item]).replace('_', ' ')})"
+            + (f": {escape_markdown(asked.lacking[item])}" if item in asked.lacking else "")
+            for item in asked.items
+        ]
+        return ["A word is asked for on each of these, whose word counts in brackets:", "", *lines,
+                ""]  # fmt: skip
+
     def execute_complete(self, context: Any, event: dict[str, Any]) -> dict[str, Any]:
-        """Write the word down."""
+        """Write the words down; what has none yet is asked again."""
         return once_it_answers(lambda: self._answered(context, event))
 
     def _answered(self, context: Any, event: dict[str, Any]) -> dict[str, Any]:
@@ -99,18 +121,66 @@ class ChecklistOperator(HITLOperator):
             with deliver_after(desk.ledger):
                 why = unanswered_because(event)
                 return handed(checkpoint.unanswered(desk, change, self.part, key=run_id, why=why))
-        payload = super().execute_complete(context, answered(event))
+        words = words_of(event)
+        # The form as it was shown: what was asked then is known by what came back.
+        self.params = ParamsDict({**checklist_form(words), **self.comment})
+        form = {**answered(event)["params_input"], **words}
+        payload = super().execute_complete(context, {**event, "params_input": form})
         with deliver_after(desk.ledger):
             ruling = checkpoint.say(
                 desk,
                 change,
                 self.part,
                 go=payload["chosen_options"] == self.options[:1],
-                comment=payload["params_input"]["comment"],
+                words=words,
+                comment=form["comment"],
                 by=by,
                 key=run_id,
             )
+        if ruling.reason in checkpoint.AGAIN:
+            self.log.error("not all of it has its word: %s", ruling.message)
+            until = checkpoint.asked_until(desk, change, self.part, key=run_id)
+            if until and until > desk.clock() and self._ask(context, until=until):
+                super().execute(context)
         return handed(ruling)
+
+
+# What a field of the form says before anybody has said anything.
+UNSAID = "not answered"
+
+
+def checklist_form(
+    items: Iterable[str], speakers: Mapping[str, Sequence[str]] | None = None
+) -> dict[str, Param]:
+    """Return one field for each item, none of them filled in."""
+    from include.changes.checkpoint import DONE, NOT_DONE
+    from include.changes.items import TITLES
+
+    return {
+        item: Param(
+            UNSAID,
+            type="string",
+            enum=[UNSAID, DONE, NOT_DONE],
+            title=TITLES[item],
+            description="Is it done, and do you know it? It counts as the word of: "
+            + ", ".join((speakers or {}).get(item, ())).replace("_", " "),
+            source="task",
+        )
+        for item in items
+    }
+
+
+def words_of(event: Mapping[str, Any]) -> dict[str, str]:
+    """Return what an answer says of each item; Airflow's API takes any form, filled in anyhow."""
+    from include.changes.checkpoint import DONE, NOT_DONE
+    from include.changes.items import TITLES
+
+    given = event.get("params_input") or {}
+    return {
+        item: value if value in (DONE, NOT_DONE) else UNSAID
+        for item, value in given.items()
+        if item in TITLES
+    }
 
 
 def unanswered_because(event: Mapping[str, Any]) -> str:

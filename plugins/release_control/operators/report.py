@@ -68,6 +68,8 @@ class MakeReportOperator(BaseOperator):
         ledger = connections.ledger()
         service = context["params"].get("service") or None
         instant = now()
+        if period.start > instant:
+            raise AirflowFailException(f"{period.name} is still to come; name one that has begun")
         try:
             report = make_report(ledger, settings, period, now=instant, service=service)
         except InputError as error:
@@ -145,10 +147,10 @@ class ReportWordsOperator(HITLOperator):
         return once_it_answers(lambda: self._written(context, event))
 
     def _written(self, context: Any, event: dict[str, Any]) -> dict[str, Any]:
-        from include.ledger import Subject
-        from include.reports.outlook_reading import WORDED
+        from include.errors import InputError
         from include.reports.quarterly import STRATEGY as STRATEGY_TITLE
         from include.reports.quarterly import TECHNOLOGY as TECHNOLOGY_TITLE
+        from include.reports.words import write_words
         from include.settings import load_settings
 
         by = None if "error" in event else person(event)
@@ -156,21 +158,21 @@ class ReportWordsOperator(HITLOperator):
             raise AirflowFailException(
                 "nobody wrote about the quarter in time; the review stands as it was made"
             )
-        form = event.get("params_input") or {}
-        words = {
-            title: str(form.get(key) or "").strip()[:10_000]
-            for key, title in ((TECHNOLOGY, TECHNOLOGY_TITLE), (STRATEGY, STRATEGY_TITLE))
-        }
-        period = period_of(context, "quarterly", load_settings())
-        service = context["params"].get("service")
-        report = f"quarterly-{period.name}" + (f"-{service}" if service else "")
-        with connections.ledger().write(by, source_of(context), now()) as unit:
-            unit.append(
-                WORDED,
-                Subject(kind="report", id=report),
-                message=f"{by.name} wrote about {period.words}",
-                details={"words": {title: said for title, said in words.items() if said}},
+        form, settings = event.get("params_input") or {}, load_settings()
+        titles = ((TECHNOLOGY, TECHNOLOGY_TITLE), (STRATEGY, STRATEGY_TITLE))
+        try:
+            report = write_words(
+                connections.ledger(),
+                settings,
+                period_of(context, "quarterly", settings),
+                {title: str(form.get(key) or "") for key, title in titles},
+                service=context["params"].get("service") or None,
+                by=by,
+                source=source_of(context),
+                now=now(),
             )
+        except InputError as error:
+            raise AirflowFailException(f"nothing was kept: {error}") from error
         return {"report": report, "by": by.user}
 
 

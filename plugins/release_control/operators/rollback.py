@@ -91,7 +91,7 @@ class OpenRollbackOperator(BaseOperator):
                     wish,
                     asks,
                     run_id=ti.run_id,
-                    run_state=lambda run_id: run_state(ti, ti.dag_id, run_id),
+                    run_state=lambda dag_id, run_id: run_state(ti, dag_id, run_id),
                 )
         except ReleaseControlError as error:
             with ledger.write(actor, source, now()) as unit:

@@ -32,11 +32,17 @@ class StepOperator(BaseOperator):
 
     An `optional` step is skipped where the run drives none: a request that was refused at once
     shall not look like a vote or a way back that failed. The run's last word still ends it red.
+
+    What the step's no leads to is `otherwise`: it is begun here, since the task that is there for
+    it starts only seconds after this one has failed. It finishes what was not finished here.
     """
 
-    def __init__(self, *, step: str, optional: bool = False, **kwargs: Any) -> None:
+    def __init__(
+        self, *, step: str, otherwise: str | None = None, optional: bool = False, **kwargs: Any
+    ) -> None:
         super().__init__(**named(step.partition(".")[2], kwargs))
         self.step = step
+        self.otherwise = otherwise
         self.optional = optional
 
     def execute(self, context: Any) -> dict[str, Any]:
@@ -51,7 +57,10 @@ class StepOperator(BaseOperator):
             raise
         with deliver_after(train.ledger):
             try:
-                return arrive(load_step(self.step)(train))
+                done = load_step(self.step)(train)
+                if not done.ok and self.otherwise is not None:
+                    self._begin(self.otherwise, train)
+                return arrive(done)
             except (InputError, RecordMissing, FencedOff) as error:
                 raise AirflowFailException(str(error)) from error
             except (AirflowException, ReleaseControlError, OSError):
@@ -60,6 +69,13 @@ class StepOperator(BaseOperator):
                 # A defect of ours: trying again would only spend the window.
                 message = f"{self.step} broke: {type(error).__name__}: {error}"
                 raise AirflowFailException(message) from error
+
+    def _begin(self, otherwise: str, train: Train) -> None:
+        try:
+            load_step(otherwise)(train)
+        except Exception:
+            # The step's no is what this task has to tell, whatever becomes of it.
+            self.log.exception("%s was begun here and is left to its own task", otherwise)
 
 
 def load_step(step: str) -> Callable[[Train], Done]:

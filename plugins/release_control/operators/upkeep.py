@@ -13,6 +13,7 @@ from release_control import connections
 from release_control.boarding import now, source_of
 from release_control.courier import deliver_after
 from release_control.names import named
+from release_control.operators.plan import run_state
 from release_control.vendors import vendor
 
 if TYPE_CHECKING:
@@ -25,14 +26,16 @@ def job_of(context: Mapping[str, Any]) -> Upkeep:
     from include.settings import load_settings
     from include.upkeep.upkeep import Upkeep
 
+    ti = context["ti"]
     return Upkeep(
         ledger=connections.ledger(),
         settings=load_settings(),
-        actor=Actor.service(context["ti"].dag_id),
+        actor=Actor.service(ti.dag_id),
         source=source_of(context),
         clock=now,
         secrets=connections.database_url,
         vendor=vendor,
+        run_state=lambda dag_id, run_id: run_state(ti, dag_id, run_id),
     )
 
 

@@ -9,7 +9,6 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import boto3
 import pendulum
 import pytest
 import time_machine
@@ -18,7 +17,6 @@ from airflow.sdk.exceptions import AirflowFailException
 from airflow.serialization.decoders import decode_timetable
 from airflow.serialization.encoders import encode_timetable
 from airflow.timetables.base import DagRunInfo, DataInterval, TimeRestriction
-from moto import mock_aws
 
 import release_control.operators.report as operators
 from include.ledger import Ledger
@@ -26,12 +24,15 @@ from include.reports.s3_archive import S3Archive
 from include.settings import load_settings
 from release_control.operators.report import MakeReportOperator, ReportWordsOperator
 from release_control.timetables.report_due import ReportDueTimetable
+from tests.aws import empty_account
 from tests.dags.airflow_parts import Instance, answer, context, timeout
 from tests.dags.conftest import ROOT
 from tests.integration.conftest import (  # noqa: F401 - fixtures
     ledger,
     ledger_template,
     ledger_url,
+    lent,
+    lent_once,
     postgres,
 )
 from tests.unit.config_copy import ConfigCopy
@@ -125,6 +126,9 @@ def test_each_report_has_its_dag(dag_id: str, tasks: list[str]) -> None:
     bag = DagBag(str(ROOT / "dags" / "reports.py"))
     assert bag.import_errors == {}
     assert [task.task_id for task in bag.dags[dag_id].tasks] == tasks
+    # A report that could not be made is told, not missed in silence.
+    for task in bag.dags[dag_id].tasks:
+        assert [type(tell).__name__ for tell in task.on_failure_callback] == ["RunFailedNotifier"]
 
 
 @pytest.fixture
@@ -183,10 +187,8 @@ def test_copies_go_to_the_bucket_and_a_bucket_that_refuses_costs_no_report(
     place: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "testing")
-    with mock_aws():
-        client = boto3.client("s3", region_name="us-east-1")
+    with empty_account() as session:
+        client = session.client("s3")
         archive = S3Archive(client, "s3://hims-reports/copies")
         monkeypatch.setattr(operators, "_archive", lambda settings, complain: archive)
         task = MakeReportOperator(task_id="make_report", kind="weekly")
@@ -241,6 +243,16 @@ def test_a_period_that_makes_no_sense_ends_the_run_and_says_why() -> None:
     task = MakeReportOperator(task_id="make_report", kind="weekly")
     with pytest.raises(AirflowFailException, match="write it like 2026-W47"):
         task.execute(run_of("weekly_change_report", "make_report", period="last week"))
+
+
+@pytest.mark.usefixtures("place")
+def test_nobody_is_told_of_a_period_that_has_not_begun(
+    ledger: Ledger,  # noqa: F811
+) -> None:
+    task = MakeReportOperator(task_id="make_report", kind="monthly")
+    with pytest.raises(AirflowFailException, match="still to come"):
+        task.execute(run_of("monthly_quality_report", "make_report", period="2199-01"))
+    assert ledger.records(event="report.made") == []
 
 
 @pytest.mark.usefixtures("place")

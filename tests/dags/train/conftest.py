@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 import release_control.boarding
+import release_control.changes
 import release_control.operators.plan
+import release_control.sensors.change_window
 import release_control.sensors.instant
+from include.ledger import Ledger
+from tests.integration.changes.office import Office
 from tests.integration.conftest import (  # noqa: F401 - fixtures
     ledger,
     ledger_template,
     ledger_url,
+    lent,
+    lent_once,
     postgres,
 )
 from tests.integration.train.conftest import (  # noqa: F401 - fixtures
@@ -24,6 +31,7 @@ from tests.integration.train.conftest import (  # noqa: F401 - fixtures
     station,
 )
 from tests.integration.train.paper import Station
+from tests.private_stack import paper_settings
 
 
 @pytest.fixture
@@ -39,6 +47,7 @@ def aboard(monkeypatch: pytest.MonkeyPatch) -> Callable[[Station], Station]:
         for module in (
             release_control.boarding,
             release_control.operators.plan,
+            release_control.sensors.change_window,
             release_control.sensors.instant,
         ):
             monkeypatch.setattr(module, "now", found.clock)
@@ -46,3 +55,18 @@ def aboard(monkeypatch: pytest.MonkeyPatch) -> Callable[[Station], Station]:
         return found
 
     return enter
+
+
+@pytest.fixture
+def office(
+    ledger: Ledger,  # noqa: F811 - the fixture
+    ledger_url: str,  # noqa: F811 - the fixture
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Office:
+    """Return a change office as tasks see it: its files, its ledger, its clock."""
+    made = Office(ledger, paper_settings(tmp_path))
+    monkeypatch.setenv("HIMS_CONFIG", str(made.settings.directory))
+    monkeypatch.setenv("AIRFLOW_CONN_RELEASE_CONTROL_DB", ledger_url)
+    monkeypatch.setattr(release_control.changes, "now", made.clock)
+    return made

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
 import pytest
+import time_machine
 from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
 
 from include.incidents.incident import load_incident
@@ -46,6 +48,31 @@ def test_a_run_opens_its_incident_once_and_sleeps_until_its_clock_is_at_75_perce
     assert asleep.value.trigger.serialize()[1]["instant"] == clock.warns_at.isoformat()
     with pytest.raises(AirflowFailException, match="nobody has told"):
         run(HoldReviewOperator(task_id="hold_review"))
+
+
+def test_each_moment_of_its_clocks_is_told_once_and_then_the_run_sleeps_no_more(
+    station: Station, aboard: Aboard
+) -> None:
+    home = aboard(station)
+    key = run(OpenIncidentOperator(task_id="open_incident"))
+    with home.ledger.read() as connection:
+        clocks = load_incident(connection, key).clocks
+    moments = sorted(moment for clock in clocks for moment in clock.moments)
+    assert len(moments) == 4
+    for moment, following in zip(moments, [*moments[1:], None], strict=True):
+        with time_machine.travel(moment, tick=False):
+            for _ in range(2):
+                if following is None:
+                    run(WatchClocksOperator(task_id="watch_clocks"))
+                    continue
+                with pytest.raises(TaskDeferred) as asleep:
+                    run(WatchClocksOperator(task_id="watch_clocks"))
+                trigger = asleep.value.trigger.serialize()[1]
+                assert trigger["instant"] == following.isoformat()
+                assert asleep.value.method_name == "execute"
+    events = [json.loads(row["body"])["event"] for row in home.ledger.records()]
+    told = [event for event in events if event.startswith("incident.")]
+    assert told == ["incident.opened", *["incident.warned", "incident.breached"] * 2]
 
 
 def test_tasks_without_their_incident_end_in_words(station: Station, aboard: Aboard) -> None:

@@ -142,9 +142,12 @@ def test_silence_answers_nothing(home: Station, event: dict[str, Any]) -> None:
     [
         ({"title": ""}, "title: is required"),
         ({"auditor": 7}, "auditor: is required"),
-        ({"since": "yesterday"}, "is not an instant"),
+        ({"since": "yesterday"}, 'since: "yesterday" is not an instant'),
+        ({"since": "2026-13-45T00:00:00Z"}, "since: .* is not an instant"),
+        ({"until": ""}, "until: is required"),
         ({"until": "2026-01-01T00:00:00Z"}, "until: must be after since"),
         ({"title": "the case of MRN 00123456"}, "title: holds what looks like a medical record"),
+        ({"auditor": "who asks for MRN 00123456"}, "auditor: holds what looks like a medical"),
     ],
 )
 def test_a_form_that_makes_no_sense_opens_nothing(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -22,16 +21,15 @@ from include.calendar import Span
 from include.entries.freeze import Scope, enter_freeze
 from include.errors import LedgerError, TargetError
 from include.ledger import schema
-from include.releases.phases import code_freeze
+from include.releases.phases import code_freeze, rollback
 from include.releases.train import Done, Train
 from release_control.operators.plan import FreezeReleasePlanOperator
 from release_control.operators.step import StepOperator
 from release_control.sensors.change_window import ChangeWindowSensor
 from release_control.sensors.freeze import FreezeSensor
 from release_control.sensors.instant import PlanInstantSensor
-from release_control.triggers.calendar import calendar_stamp
 from tests.dags.airflow_parts import Instance, context
-from tests.integration.train.paper import DAG, IN_WINDOW, OPENING, Station, person
+from tests.integration.train.paper import DAG, OPENING, Station, person
 
 Aboard = Callable[[Station], Station]
 
@@ -205,6 +203,30 @@ def test_a_step_s_no_fails_the_task_for_good(
         run(step())
 
 
+@pytest.mark.parametrize("broken", [False, True], ids=["", "and that fails"])
+def test_what_a_no_leads_to_is_begun_in_the_same_task(
+    built: Station, aboard: Aboard, monkeypatch: pytest.MonkeyPatch, broken: bool
+) -> None:
+    aboard(built)
+    told = iter([Done(message="fine"), Done(ok=False, reason="error_rate", message="6 failed")])
+    begun: list[str] = []
+
+    def go_back(train: Train) -> Done:
+        begun.append(train.release)
+        if broken:
+            raise TargetError("slot blue does not answer")
+        return Done(message="back")
+
+    monkeypatch.setattr(code_freeze, "pin_commit", lambda train: next(told))
+    monkeypatch.setattr(rollback, "go_back_at_once", go_back)
+    operator = step(otherwise="rollback.go_back_at_once")
+    run(operator)
+    assert begun == []
+    with pytest.raises(AirflowFailException, match="6 failed"):
+        run(step(otherwise="rollback.go_back_at_once"))
+    assert begun == ["hims-api-2.3.0"]
+
+
 @pytest.mark.parametrize(
     ("error", "raised"),
     [
@@ -266,55 +288,6 @@ def test_the_plan_s_instants_are_slept_until(station: Station, aboard: Aboard) -
     assert run(sensor) == due.isoformat()
 
 
-def test_the_window_is_slept_until_with_an_eye_on_the_calendar(
-    decided: Station, aboard: Aboard
-) -> None:
-    aboard(decided)
-    sensor = ChangeWindowSensor(task_id="wait_change_window")
-    with pytest.raises(TaskDeferred) as deferred:
-        run(sensor)
-    asleep = deferred.value.trigger.serialize()[1]
-    calendar = decided.settings.config_file("calendar.yaml")
-    assert asleep["instant"] == OPENING.isoformat()
-    assert asleep["file"] == str(calendar)
-    assert asleep["stamp"] == calendar_stamp(calendar, decided.ledger)
-    assert asleep["waiting"].startswith("opens Sat 28 Nov 02:00 EST, in ")
-    decided.clock.now = IN_WINDOW
-    operator = ChangeWindowSensor(task_id="wait_change_window")
-    arrived = operator.execute(context(Instance("wait_change_window")), {"reason": "reached"})
-    assert arrived["reason"] == "done"
-
-
-def test_a_broken_calendar_is_slept_over_and_ends_nothing(decided: Station, aboard: Aboard) -> None:
-    aboard(decided).clock.now = IN_WINDOW
-    decided.settings.config_file("calendar.yaml").write_text("windows: [")
-    with pytest.raises(TaskDeferred):
-        run(ChangeWindowSensor(task_id="wait_change_window"))
-
-
-def test_what_it_waits_for_is_on_the_task_s_page(decided: Station, aboard: Aboard) -> None:
-    aboard(decided).clock.now = OPENING - timedelta(hours=5)
-    sensor = ChangeWindowSensor(task_id="wait_change_window")
-    shown: dict[str, str] = {}
-    store = SimpleNamespace(set=shown.__setitem__)
-    with pytest.raises(TaskDeferred):
-        sensor.execute({**context(Instance("wait_change_window")), "task_state_store": store})
-    assert shown["waiting"].startswith("opens Sat 02:00 EST, in 5 h; needs ")
-    assert shown["waiting"].endswith("before the 03:40 cutoff")
-
-
-def test_a_store_that_takes_nothing_stops_nobody(decided: Station, aboard: Aboard) -> None:
-    aboard(decided)
-
-    def refuses(key: str, value: str) -> None:
-        raise AirflowRuntimeError(ErrorResponse(error=ErrorType.API_SERVER_ERROR))
-
-    sensor = ChangeWindowSensor(task_id="wait_change_window")
-    store = SimpleNamespace(set=refuses)
-    with pytest.raises(TaskDeferred):
-        sensor.execute({**context(Instance("wait_change_window")), "task_state_store": store})
-
-
 def freeze(station: Station, start: datetime, end: datetime, environment: str) -> None:
     olga = station.people.find("olga")
     assert olga is not None
@@ -354,9 +327,3 @@ def test_a_freeze_that_outlasts_the_approval_fails_at_once(built: Station, aboar
         run(FreezeSensor(task_id="wait_staging_thaw", environment="staging"))
     (record,) = built.bodies("freeze.waiting")
     assert (record["outcome"], record["reason"]) == ("failure", "no_thaw")
-
-
-def test_no_window_left_ends_the_train(decided: Station, aboard: Aboard) -> None:
-    aboard(decided).clock.now = OPENING + timedelta(days=15)
-    with pytest.raises(AirflowFailException, match="no window opens before the approval ends"):
-        run(ChangeWindowSensor(task_id="wait_change_window"))

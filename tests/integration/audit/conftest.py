@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.integration.audit.vault import Vault
 from tests.integration.conftest import PostgresServer
+from tests.integration.lent import LentLedger
 
 
 @pytest.fixture
-def vault(postgres: PostgresServer, ledger_template: str, tmp_path: Path) -> Iterator[Vault]:
+def vault(postgres: PostgresServer, lent: LentLedger, tmp_path: Path) -> Vault:
     """Return a vault with an empty ledger."""
-    name = postgres.create_database(template=ledger_template, owner="ledger_owner")
-    yield Vault(postgres, name, tmp_path / "anchors")
-    postgres.drop_database(name)
+    return Vault(postgres, lent.name, lent.ledger, tmp_path / "anchors")

@@ -10,9 +10,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
-from moto import mock_aws
 
 from include.audit.anchors.anchor import Anchor
 from include.audit.anchors.file import FileAnchor
@@ -22,7 +20,8 @@ from include.audit.sealing import Sealer
 from include.audit.verification import verify_ledger
 from include.errors import LedgerError
 from include.ledger.entry import read_head
-from tests.integration.audit.vault import KEY, TOLERANCE, Vault
+from tests.aws import empty_account
+from tests.integration.audit.vault import KEY, ORIGIN, TOLERANCE, Vault
 
 RETENTION = timedelta(days=2192)
 
@@ -36,12 +35,10 @@ def repository(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+def s3() -> Iterator[Any]:
     """A client of an S3 that has a bucket with Object Lock and one without."""
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "testing")
-    with mock_aws():
-        client = boto3.client("s3", region_name="us-east-1")
+    with empty_account() as session:
+        client = session.client("s3")
         client.create_bucket(Bucket="locked", ObjectLockEnabledForBucket=True)
         client.create_bucket(Bucket="open")
         yield client
@@ -58,13 +55,19 @@ def anchor(request: pytest.FixtureRequest, tmp_path: Path) -> Anchor:
 
 
 def sealer(vault: Vault, *anchors: Anchor) -> Sealer:
-    return Sealer(vault.ledger, "vault/ledger", vault.keys, vault.known, anchors)
+    return Sealer(vault.ledger, ORIGIN, vault.keys, vault.known, anchors)
 
 
 def verdict(vault: Vault, *anchors: Anchor) -> Any:
     later = vault.now + timedelta(seconds=5)
     return verify_ledger(
-        vault.ledger, vault.known, anchors, later, tolerance=TOLERANCE, evidence=vault.evidence
+        vault.ledger,
+        ORIGIN,
+        vault.known,
+        anchors,
+        later,
+        tolerance=TOLERANCE,
+        evidence=vault.evidence,
     )
 
 

@@ -4,17 +4,27 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import threading
+import time
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
+from include.audit.desk import open_desk
+from include.audit.keys import Trusted
+from include.audit.verification import Verification, verify_ledger
+from include.audit.watch import SealWatch
 from include.errors import LedgerError
 from include.ledger import Subject
 from include.ledger.entry import read_head
-from include.ledger.note import PrivateKey, read_note
-from include.ledger.retention import prune
-from tests.integration.audit.vault import CLI, RITA, Vault
+from include.ledger.heads import append_head
+from include.ledger.note import PrivateKey, read_note, sign_checkpoint
+from tests.integration.audit.vault import CLI, RITA, TOLERANCE, Vault
+from tests.integration.ledger.going import let_go
+from tests.unit.config_copy import ConfigCopy
 
 HASH = "sha256('\\x00'::bytea || convert_to(body, 'UTF8'))"
 EDIT = "UPDATE record SET body = replace(body, 'it happened', 'nothing happened')"
@@ -285,6 +295,15 @@ def test_a_record_that_never_gets_a_place_is_no_pass(vault: Vault) -> None:
         ("ALTER TABLE counter ENABLE REPLICA TRIGGER counter_by_one", "changes of counter"),
         ("GRANT DELETE, UPDATE ON record TO ledger_app", "ledger_app was granted DELETE, UPDATE"),
         ("GRANT UPDATE (choice) ON vote TO PUBLIC", "everybody was granted UPDATE on vote"),
+        ("GRANT INSERT ON leaf TO ledger_app", "ledger_app was granted INSERT on leaf"),
+        ("GRANT UPDATE ON sequencer TO PUBLIC", "everybody was granted UPDATE on sequencer"),
+        (
+            "CREATE FUNCTION bend() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';"
+            "CREATE TRIGGER bend BEFORE INSERT ON record FOR EACH ROW"
+            " WHEN (NEW.body LIKE '%vote.cast%') EXECUTE FUNCTION bend()",
+            "the trigger bend on record",
+        ),
+        ("CREATE RULE lose AS ON INSERT TO head DO INSTEAD NOTHING", "the rule lose on head"),
     ],
 )
 def test_a_database_that_no_longer_refuses_is_no_pass(vault: Vault, attack: str, said: str) -> None:
@@ -295,6 +314,18 @@ def test_a_database_that_no_longer_refuses_is_no_pass(vault: Vault, attack: str,
     assert (found.ok, found.findings) == (False, ())
     assert len(found.problems) == 1
     assert said in found.problems[0]
+
+
+def test_an_application_that_may_act_as_the_owner_is_no_pass(vault: Vault) -> None:
+    vault.write()
+    vault.attack("GRANT ledger_owner TO ledger_app")
+    try:
+        found = vault.verify()
+    finally:
+        vault.attack("REVOKE ledger_owner FROM ledger_app")
+    assert (found.ok, found.findings) == (False, ())
+    assert "ledger_app, which this signs in as, may act as the owner" in found.problems[0]
+    assert vault.verify().ok
 
 
 @pytest.mark.parametrize("table", ["leaf", "record", "head", "incident"])
@@ -427,7 +458,7 @@ def test_what_was_pruned_after_its_time_verifies_and_what_only_says_so_does_not(
     vault.seal()
     vault.now = datetime.now(UTC)
     vault.write(2)
-    done = prune(vault.ledger, RITA, CLI, vault.now, dry=False)
+    done = let_go(vault.ledger, vault.now)
     assert len(done.records) == 3
     vault.seal()
     found = vault.verify()
@@ -436,3 +467,255 @@ def test_what_was_pruned_after_its_time_verifies_and_what_only_says_so_does_not(
         "UPDATE record SET pruned = true, body = replace(body, 'it happened', 'gone') WHERE seq = 5"
     )
     assert vault.verify().first_bad == 5
+
+
+@pytest.mark.parametrize(
+    "attack",
+    [
+        'body = jsonb_set(body::jsonb, \'{rows}\', \'{"incident [\\"INC-X\\"]": "x"}\')::text',
+        "body = replace(body, 'old.thing', 'new.thing')",
+        "leaf_hash = decode(repeat('ab', 32), 'hex')",
+    ],
+)
+def test_what_is_left_of_a_pruned_record_cannot_be_changed_either(
+    vault: Vault, attack: str
+) -> None:
+    vault.now = datetime(2019, 3, 2, 7, tzinfo=UTC)
+    for _ in range(2):
+        with vault.ledger.write(RITA, CLI, vault.now) as unit:
+            unit.append("old.thing", Subject(kind="thing", id="x"), message="it happened")
+    vault.now = datetime.now(UTC)
+    let_go(vault.ledger, vault.now)
+    assert vault.verify().ok
+    vault.attack(f"UPDATE record SET {attack} WHERE seq = 2")
+    found = vault.verify()
+    assert (found.first_bad, found.findings[0].kind) == (2, "edited")
+
+
+def test_a_tail_that_nobody_seals_is_a_problem_after_its_time(sealed: Vault) -> None:
+    hour = timedelta(hours=1)
+    assert sealed.verify(sealed_within=hour).ok
+    sealed.write(2)
+    assert sealed.verify(sealed_within=hour).ok
+    sealed.now += timedelta(hours=2)
+    found = sealed.verify(sealed_within=hour)
+    assert (found.ok, found.findings) == (False, ())
+    assert "2 records are not sealed, the oldest from 2026-11-28T07:00:13.000Z" in found.problems[0]
+    sealed.seal()
+    assert sealed.verify(sealed_within=hour).ok
+
+
+RECOMPUTED = (
+    f"{EDIT} WHERE seq = 3",
+    f"UPDATE record SET leaf_hash = {HASH}",
+    "UPDATE leaf SET leaf_hash = r.leaf_hash FROM record r WHERE r.seq = leaf.seq",
+)
+CUT = ("DELETE FROM record WHERE seq > 2", "DELETE FROM leaf WHERE seq > 2")
+
+
+@pytest.mark.parametrize("statements", [RECOMPUTED, CUT], ids=["recomputed", "cut off"])
+def test_what_the_watch_has_sealed_cannot_be_recomputed(
+    vault: Vault, tmp_path: Path, statements: tuple[str, ...]
+) -> None:
+    """Nobody asks for a seal: records are written, and a moment later a head covers them."""
+    copy = ConfigCopy(tmp_path / "config")
+    copy.replace("global.yaml", "state_dir: .run", f"state_dir: {tmp_path / 'run'}")
+    vault.now = datetime.now(UTC)
+    stop, said = threading.Event(), list[str]()
+    watch = SealWatch(copy.settings, lambda: vault.ledger, said.append)
+    thread = threading.Thread(target=watch.run, args=(stop,))
+    thread.start()
+    try:
+        vault.write(4)
+        (anchor,) = open_desk(copy.settings, vault.now).anchors()
+        begin = time.monotonic()
+        while anchor.newest() < 4 and time.monotonic() < begin + 30:
+            time.sleep(0.05)
+    finally:
+        stop.set()
+        thread.join()
+    assert (said, anchor.newest()) == ([], 4)
+    assert (tmp_path / "run" / "seal" / "watched").is_file()
+    known = open_desk(copy.settings, vault.now).known
+
+    def verify() -> Verification:
+        return verify_ledger(
+            vault.ledger, "arocord-hims/ledger", known, [anchor], vault.now,
+            tolerance=TOLERANCE, evidence=vault.evidence,
+        )  # fmt: skip
+
+    assert verify().ok, verify()
+    vault.attack(*statements)
+    assert verify().first_bad == 3
+
+
+def test_evidence_that_became_a_link_out_of_the_evidence_is_found(vault: Vault) -> None:
+    first = vault.file("one.log", b"12 passed")
+    second = vault.file("deep/two.log", b"ok")
+    for path, where in ((first, first), (second, second.parent)):
+        outside = vault.directory.with_name(f"outside-{path.name}")
+        if where is path:
+            outside.write_bytes(b"99 passed")
+        else:
+            where.rename(outside)
+        where.unlink(missing_ok=True)
+        where.symlink_to(outside)
+    found = vault.verify()
+    assert [(item.kind, item.seq) for item in found.findings] == [
+        ("evidence_missing", 1),
+        ("evidence_missing", 2),
+    ]
+    assert "one.log, which record 1 names, is a link that leads out" in found.findings[0].message
+
+
+@pytest.mark.parametrize("column", ["id", "time", "event", "outcome", "release", "change"])
+def test_what_records_are_found_by_is_what_they_say(sealed: Vault, column: str) -> None:
+    """Packs and lists choose records by columns that the database makes of the body."""
+    value = {"time": "2026-11-28T07:00:05.500Z", "outcome": "denied"}.get(column, "other")
+    sealed.attack(
+        f"ALTER TABLE record ALTER COLUMN {column} DROP EXPRESSION",
+        f"UPDATE record SET {column} = '{value}' WHERE seq = 6",
+    )
+    found = sealed.verify()
+    assert (found.first_bad, found.findings[0].kind) == (6, "misfiled")
+
+
+def test_the_heads_of_another_ledger_prove_nothing_here(sealed: Vault) -> None:
+    """Its keys may be the same, and all of its database put in the place of this one's."""
+    found = sealed.verify(origin="vault/other")
+    assert {item.kind for item in found.findings} == {"head_foreign"}
+    with pytest.raises(LedgerError, match="is a head of vault/ledger"):
+        sealed.seal(origin="vault/other")
+
+
+@pytest.mark.parametrize("back", [-timedelta(hours=1), timedelta(minutes=30)])
+def test_a_key_that_no_longer_counts_cannot_be_used_with_a_clock_put_back(
+    sealed: Vault, back: timedelta
+) -> None:
+    """Whoever has the database, the file anchor and a key of last year signs with its time."""
+    old, new = sealed.keys[0], PrivateKey(name="vault-2", seed=bytes([7] * 32))
+    over = sealed.now
+    sealed.ring = [
+        Trusted(key=old.public, until=over + timedelta(hours=1)),
+        Trusted(key=new.public),
+    ]
+    sealed.keys = [new]
+    sealed.now += timedelta(days=30)
+    sealed.write(3)
+    sealed.seal()
+    assert sealed.verify().ok
+    sealed.attack("DELETE FROM head WHERE size > 12", f"{EDIT} WHERE seq = 14", *RECOMPUTED[1:])
+    lines = sealed.anchor.path.read_text().splitlines(keepends=True)
+    sealed.anchor.path.write_text("".join(lines[:-1]))
+    then = over + back
+    with sealed.ledger.transaction() as connection:
+        forged = append_head(
+            connection, "vault/ledger", then,
+            believe=lambda _: None, sign=lambda head: sign_checkpoint(head, [old]),
+        )  # fmt: skip
+    assert forged is not None
+    sealed.anchor.keep([forged], then)
+    found = sealed.verify()
+    assert "head_unsigned" not in {item.kind for item in found.findings}
+    assert (found.first_bad, found.findings[0].kind) == (13, "head_backdated")
+
+
+def test_a_sealer_whose_clock_was_put_back_signs_nothing(sealed: Vault) -> None:
+    sealed.write()
+    sealed.now -= timedelta(days=1)
+    with pytest.raises(LedgerError, match="the clock of this machine"):
+        sealed.seal()
+
+
+@pytest.mark.parametrize(
+    ("attack", "said"),
+    [
+        (
+            "CREATE OR REPLACE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS"
+            " 'BEGIN RETURN NEW; END'",
+            "its function refuse_change is not the one",
+        ),
+        (
+            "CREATE FUNCTION meek() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';"
+            "CREATE OR REPLACE TRIGGER leaf_append_only BEFORE UPDATE OR DELETE ON leaf"
+            " FOR EACH ROW EXECUTE FUNCTION meek()",
+            "its trigger leaf_append_only is missing",
+        ),
+    ],
+)
+def test_a_guard_that_was_made_harmless_is_no_pass(vault: Vault, attack: str, said: str) -> None:
+    vault.write()
+    assert vault.verify().ok
+    vault.attack(attack)
+    found = vault.verify()
+    assert (found.ok, found.findings) == (False, ())
+    assert any(said in problem for problem in found.problems), found.problems
+
+
+def test_a_young_record_is_not_pruned_by_a_record_that_says_so(vault: Vault) -> None:
+    """Whoever has the database empties a record, and writes down that its time was over."""
+    vault.write(3)
+    vault.attack("UPDATE record SET pruned = true, body = stub(body) WHERE seq = 2")
+    (row,) = [row for row in vault.ledger.records() if row["seq"] == 2]
+    with vault.ledger.write(RITA, CLI, vault.now) as unit:
+        gone = {
+            "seq": 2,
+            "leaf_hash": "sha256:" + bytes(row["leaf_hash"]).hex(),
+            "stub": "sha256:" + hashlib.sha256(row["body"].encode()).hexdigest(),
+        }
+        unit.append(
+            "retention.pruned", Subject(kind="ledger", id="records"), message="pruned",
+            details={"records": [gone]},
+        )  # fmt: skip
+    found = vault.verify()
+    assert (found.first_bad, found.findings[0].kind) == (2, "edited")
+
+
+@pytest.mark.parametrize(
+    "details",
+    ['{"records":[7]}', '{"records":[{"seq":"x"}]}', '{"records":{"seq":2}}', "[]"],
+)
+def test_a_record_of_pruning_that_is_none_lets_nothing_go(vault: Vault, details: str) -> None:
+    vault.write(2)
+    vault.attack("UPDATE record SET pruned = true, body = stub(body) WHERE seq = 2")
+    put_in(vault, f',"event":"retention.pruned","details":{details}')
+    assert vault.verify().first_bad == 2
+
+
+def test_a_record_that_a_young_head_covers_is_not_made_old(vault: Vault) -> None:
+    """The first records are emptied, and what is left of them says that they were old."""
+    vault.write(3)
+    vault.seal()
+    old = "replace(stub(body), '2026-11-28', '2019-11-28')"
+    vault.attack(f"UPDATE record SET pruned = true, body = {old} WHERE seq <= 2")
+    rows = [row for row in vault.ledger.records() if row["seq"] <= 2]
+    with vault.ledger.write(RITA, CLI, vault.now) as unit:
+        gone = [
+            {
+                "seq": row["seq"],
+                "leaf_hash": "sha256:" + bytes(row["leaf_hash"]).hex(),
+                "stub": "sha256:" + hashlib.sha256(row["body"].encode()).hexdigest(),
+            }
+            for row in rows
+        ]
+        unit.append(
+            "retention.pruned", Subject(kind="ledger", id="records"), message="pruned",
+            details={"records": gone},
+        )  # fmt: skip
+    found = vault.verify()
+    assert (found.first_bad, found.findings[0].kind) == (1, "edited")
+
+
+def test_what_was_sealed_late_is_kept_as_if_it_were_from_then(vault: Vault) -> None:
+    """So that a plan of pruning never asks for what verification would not believe."""
+    today = datetime.now(UTC)
+    for days in (365 * 7, 365 * 7 - 2):
+        vault.now = today - timedelta(days=days)
+        with vault.ledger.write(RITA, CLI, vault.now) as unit:
+            unit.append("old.thing", Subject(kind="thing", id="x"), message="it happened")
+        if days == 365 * 7:
+            vault.seal()
+    vault.now = today
+    vault.seal()
+    assert [item.seq for item in let_go(vault.ledger, today).records] == [1]
+    assert vault.verify().ok

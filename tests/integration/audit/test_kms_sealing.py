@@ -25,7 +25,7 @@ from include.cli import main
 from include.errors import LedgerError
 from include.ledger.note import Signer, signers
 from include.settings import load_settings
-from tests.integration.audit.vault import KEY, TOLERANCE, Vault
+from tests.integration.audit.vault import KEY, ORIGIN, TOLERANCE, Vault
 from tests.kms_fake import FakeKms
 from tests.unit.config_copy import ConfigCopy
 
@@ -45,13 +45,19 @@ def in_kms(kms: FakeKms, alias: str) -> KmsSigner:
 
 def seal(vault: Vault, keys: list[Signer], known: Keyring) -> Sealed:
     vault.write(2)
-    return Sealer(vault.ledger, "vault/ledger", keys, known, [vault.anchor]).seal(vault.now)
+    return Sealer(vault.ledger, ORIGIN, keys, known, [vault.anchor]).seal(vault.now)
 
 
 def holds(vault: Vault, known: Keyring) -> bool:
     later = vault.now + timedelta(seconds=5)
     return verify_ledger(
-        vault.ledger, known, [vault.anchor], later, tolerance=TOLERANCE, evidence=vault.evidence
+        vault.ledger,
+        ORIGIN,
+        known,
+        [vault.anchor],
+        later,
+        tolerance=TOLERANCE,
+        evidence=vault.evidence,
     ).ok
 
 
@@ -89,11 +95,11 @@ def test_heads_go_from_a_key_at_hand_to_kms_and_on_to_another_key_in_kms(
             pack = make_pack(connection, load_settings(), chosen, head, keys=keys, known=known)
         path = tmp_path / "pack.zip"
         path.write_bytes(pack.content)
-        assert check_pack(path, known)["ok"]
+        assert check_pack(path, ORIGIN, known)["ok"]
         assert own_verifier_holds(path)
-        assert not check_pack(path, Keyring((Trusted(key=forger(kms).public),)))["ok"]
+        assert not check_pack(path, ORIGIN, Keyring((Trusted(key=forger(kms).public),)))["ok"]
         retired = Keyring(tuple(Trusted(key=item.key, until=start) for item in known.keys))
-        found = check_pack(path, retired)
+        found = check_pack(path, ORIGIN, retired)
         assert [item["kind"] for item in found["findings"]] == ["head_refused"]
 
 
@@ -124,7 +130,7 @@ def test_git_itself_verifies_a_tag_that_kms_signed(
     vault.write(2)
     known = Keyring((Trusted(key=key.public),))
     anchor = GitTagAnchor(repository, [key])
-    assert Sealer(vault.ledger, "vault/ledger", [key], known, [anchor]).seal(vault.now).places
+    assert Sealer(vault.ledger, ORIGIN, [key], known, [anchor]).seal(vault.now).places
     allowed = tmp_path / "signers"
     for public, good in ((key.public, True), (forger(kms).public, False)):
         allowed.write_text(allowed_signer(public) + "\n")

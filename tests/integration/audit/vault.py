@@ -23,6 +23,7 @@ RITA = Actor(user="rita", name="Rita Moreno", auth="test")
 CLI = Source(kind="cli")
 TOPIC = Subject(kind="release", id="hims-api-2.3.0")
 KEY = PrivateKey(name="vault-1", seed=bytes(range(32)))
+ORIGIN = "vault/ledger"
 TOLERANCE = timedelta(minutes=10)
 CONSTRAINTS = (
     ("record", "record_leaf_hash_check"),
@@ -37,13 +38,12 @@ class Vault:
 
     server: PostgresServer
     database: str
+    ledger: Ledger
     directory: Path
     keys: list[PrivateKey] = field(default_factory=lambda: [KEY])
     now: datetime = AT
-
-    @property
-    def ledger(self) -> Ledger:
-        return Ledger(self.server.url(self.database, "ledger_app"))
+    # The keys that are believed, where these are not simply those that sign.
+    ring: list[Trusted] = field(default_factory=list)
 
     @property
     def anchor(self) -> FileAnchor:
@@ -55,7 +55,7 @@ class Vault:
 
     @property
     def known(self) -> Keyring:
-        return Keyring(tuple(Trusted(key=key.public) for key in self.keys))
+        return Keyring(tuple(self.ring or (Trusted(key=key.public) for key in self.keys)))
 
     def write(self, count: int = 1) -> None:
         """Append records, each with a row of state that it vouches for."""
@@ -76,7 +76,7 @@ class Vault:
     def file(self, name: str, content: bytes) -> Path:
         """Write an evidence file and a record that names it."""
         path = self.evidence / name
-        path.parent.mkdir(exist_ok=True)
+        path.parent.mkdir(exist_ok=True, parents=True)
         path.write_bytes(content)
         digest = "sha256:" + hashlib.sha256(content).hexdigest()
         self.now += timedelta(seconds=1)
@@ -85,21 +85,28 @@ class Vault:
             unit.append("release.tested", TOPIC, message="tested", evidence=named)
         return path
 
-    def seal(self) -> Sealed:
+    def seal(self, origin: str = ORIGIN) -> Sealed:
         """Sign and anchor what there is."""
-        sealer = Sealer(self.ledger, "vault/ledger", self.keys, self.known, [self.anchor])
-        return sealer.seal(self.now)
+        return Sealer(self.ledger, origin, self.keys, self.known, [self.anchor]).seal(self.now)
 
-    def verify(self, against: Checkpoint | None = None) -> Verification:
+    def verify(
+        self,
+        against: Checkpoint | None = None,
+        *,
+        sealed_within: timedelta | None = None,
+        origin: str = ORIGIN,
+    ) -> Verification:
         """Verify everything, a moment later."""
         return verify_ledger(
             self.ledger,
+            origin,
             self.known,
             [self.anchor],
             self.now + timedelta(seconds=5),
             tolerance=TOLERANCE,
             evidence=self.evidence,
             against=against,
+            sealed_within=sealed_within,
         )
 
     def attack(self, *statements: str) -> None:

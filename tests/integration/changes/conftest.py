@@ -8,10 +8,10 @@ import pytest
 
 from include.ledger import Ledger
 from tests.integration.changes.office import Office
-from tests.private_stack import private_settings
+from tests.private_stack import paper_settings
 
 
 @pytest.fixture
 def office(ledger: Ledger, tmp_path: Path) -> Office:
     """Return an office with an empty ledger and a configuration of the test's own."""
-    return Office(ledger, private_settings(tmp_path))
+    return Office(ledger, paper_settings(tmp_path))

@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from include.cli import main
 from include.ledger import schema
+from include.people.account import shell_account
 from tests.integration.changes.office import NORMAL, Office
 
 Call = Callable[..., tuple[int, Any, str]]
@@ -78,6 +80,10 @@ def test_what_is_wrong_in_an_edit_is_told_by_its_key(call: Call, file: str) -> N
         (("cancel", "CHG-000001", "--reason", "\udcff"), "is not UTF-8 text"),
         (("edit", "CHG-000001", "--set", "title=\udcff"), "is not UTF-8 text"),
         (("edit", "CHG-000001"), "say what to edit"),
+        (("edit", "CHG-000001", "--set", ".".join("a" * 3000) + "=1"), "is no KEY=VALUE"),
+        (("hold", "CHG-000001", "--resume", "--user", "olga"), "HIMS_PASSWORD"),
+        (("again", "CHG-000001", "--user", "olga"), "HIMS_PASSWORD"),
+        (("lead-back", "CHG-000001", "--user", "olga", "--comment", "x"), "HIMS_PASSWORD"),
         (("submit", "FILE", "--user", "ritta"), 'did you mean "rita"?'),
     ],
 )
@@ -92,3 +98,70 @@ def test_misuse_is_one_sentence_and_changes_nothing(
     assert "Traceback" not in told
     assert office.records() == before
     assert len(office.rows(schema.change)) == 1
+
+
+def known_as(office: Office, user: str, account: str) -> None:
+    """Let config/people.yaml know an account of the machine as somebody's."""
+    path = office.settings.config_file("people.yaml")
+    people = yaml.safe_load(path.read_text())
+    people["people"][user].setdefault("identities", {})["shell"] = [account]
+    path.write_text(yaml.safe_dump(people, sort_keys=False))
+
+
+def test_every_record_names_the_account_at_the_shell(call: Call, office: Office, file: str) -> None:
+    assert call("submit", file, "--user", "devi")[1]["requester"] == "devi"
+    opened = office.records("change.opened")[0]
+    assert opened["actor"] == {"user": "devi", "name": "Devi Anand", "auth": "shell"}
+    assert opened["source"] == {"kind": "cli", "account": shell_account()}
+
+
+def test_whose_account_it_is_is_who_asks(call: Call, office: Office, file: str) -> None:
+    known_as(office, "mei", shell_account())
+    for words in ((), ("--user", "mei")):
+        assert call("submit", file, *words)[1]["requester"] == "mei"
+    assert {item["actor"]["auth"] for item in office.records("change.opened")} == {"shell-account"}
+
+
+@pytest.mark.parametrize("act", ["submit", "edit", "cancel", "hold"])
+def test_nobody_acts_in_a_name_that_the_account_speaks_against(
+    call: Call, office: Office, file: str, act: str
+) -> None:
+    call("submit", file)
+    known_as(office, "mei", shell_account())
+    words = {
+        "submit": (file,), "edit": ("CHG-000001", "--set", "title=x"), "cancel": ("CHG-000001",),
+        "hold": ("CHG-000001", "--reason", "x"),
+    }[act]  # fmt: skip
+    status, document, told = call(act, *words, "--user", "tomas")
+    assert (status, document) == (2, None)
+    assert f"the account {shell_account()} is Mei Tan's, not Tomas Lind's" in told
+    (record,) = office.records("identity.refused")
+    assert (record["actor"]["user"], record["outcome"]) == ("mei", "denied")
+    assert record["subject"] == {"kind": "person", "id": "tomas"}
+    assert [row.state for row in office.rows(schema.change)] == ["authorizing"]
+
+
+def test_who_has_accounts_here_is_not_named_from_somebody_else_s(
+    call: Call, office: Office, file: str
+) -> None:
+    known_as(office, "rita", "rmoreno")
+    # shell_requester answers for what comes from an account that is nobody's.
+    assert call("submit", file)[0] == 0
+    status, _, told = call("submit", file, "--user", "rita")
+    assert status == 2
+    assert "is none of them" in told
+    (record,) = office.records("identity.refused")
+    assert record["actor"]["user"] == f"account:{shell_account()}"
+
+
+@pytest.mark.parametrize("user", ["sam", "oscar"])
+def test_nobody_takes_a_vote_away_by_naming_who_has_it(
+    call: Call, office: Office, file: str, user: str
+) -> None:
+    call("submit", file)
+    for words in (("submit", file), ("edit", "CHG-000001", "--set", "schedule.duration=20m")):
+        status, _, told = call(*words, "--user", user)
+        assert status == 2
+        assert "sits on the board" in told
+    assert office.load(office.desk().load("CHG-000001")).content["editors"] == []
+    assert len(office.records("identity.refused")) == 2

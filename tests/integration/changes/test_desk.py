@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from include.errors import RecordMissing
+from include.errors import RecordMissing, RequestError
 from include.ledger import schema
 from tests.integration.changes.office import MONDAY, SEATS, Office
 
@@ -135,6 +135,38 @@ def test_an_edit_of_a_label_leaves_the_votes(office: Office) -> None:
     assert office.approve(edited).state == "scheduled"
 
 
+def test_what_is_done_by_hand_is_what_was_described_to_the_board(office: Office) -> None:
+    change, _ = office.submit()
+    change = office.approve(change)
+    edited, ruling = office.edit(change, description="Delete the patient portal")
+    assert (edited.state, ruling.ok) == ("authorizing", True)
+    assert [vote["counts"] for vote in office.view(edited)["votes"]] == [False] * 4
+    (told,) = [row for row in office.rows(schema.notice) if row.event == "votes.void"]
+    assert "Delete the patient portal" in told.text
+
+
+def test_whoever_wrote_the_commits_is_named_before_anybody_votes(office: Office) -> None:
+    scope = {"commits": ["a" * 40], "commit_types": ["fix"]}
+    change, ruling = office.submit(scope=scope)
+    assert change.state == "assessing"
+    assert "missing: scope.authors" in ruling.message
+    change, _ = office.edit(change, scope={**scope, "authors": ["tomas@lind.example"]})
+    assert change.state == "authorizing"
+    assert office.vote(change, "technical_lead").reason == "not_eligible"
+
+
+def test_a_seat_for_which_nobody_has_a_vote_is_told_with_the_reason(office: Office) -> None:
+    change, _ = office.submit(implementers=["tomas", "dana"])
+    for seat in ("product_manager", "security_officer", "operations_manager"):
+        assert office.vote(change, seat).ok
+    assert office.load(change).state == "authorizing"
+    (said,) = [item for item in office.view(change)["conditions"] if item["code"] == "votes"]
+    assert (
+        "nobody has a vote for technical lead today (tomas implements it, dana implements it)"
+        in said["message"]
+    )
+
+
 def test_an_edit_of_what_is_approved_takes_its_slot_back(office: Office) -> None:
     change, _ = office.submit()
     change = office.approve(change)
@@ -154,6 +186,19 @@ def test_of_two_edits_of_one_revision_the_second_is_refused(office: Office) -> N
     changed, ruling = desk.edit(change.id, second, person, expected=1)
     assert (ruling.ok, changed.title) == (False, "first")
     assert office.records("change.edit_refused")[0]["outcome"] == "denied"
+
+
+def test_for_whom_it_is_asked_is_no_label(office: Office) -> None:
+    """Naming the asker voids a vote; taking the name out again frees nobody."""
+    change, _ = office.submit()
+    assert office.vote(change, "technical_lead").ok
+    change, ruling = office.edit(change, requester="tomas")
+    assert (ruling.ok, change.state) == (True, "authorizing")
+    assert [vote["counts"] for vote in office.view(change)["votes"]] == [False]
+    assert office.vote(change, "technical_lead").reason == "not_eligible"
+    change, _ = office.edit(change, requester="UI/UX Team")
+    assert office.vote(change, "technical_lead").reason == "not_eligible"
+    assert office.vote(change, "technical_lead", "dana").ok
 
 
 def test_who_edits_has_no_vote_either(office: Office) -> None:
@@ -290,6 +335,30 @@ def test_a_change_is_reviewed_by_somebody_else(office: Office) -> None:
     assert office.load(change).state == "review"
 
 
+@pytest.mark.parametrize("user", ["rita", "olga"])
+def test_no_word_given_ahead_is_a_review(office: Office, user: str) -> None:
+    office.incident()
+    change, _ = office.submit(type="emergency", schedule=None, incident="INC-1")
+    with pytest.raises(RequestError, match="hims change review"):
+        office.desk(user).attest(change.id, "review", verdict="go", comment="fine")
+    assert office.rows(schema.checklist) == []
+
+
+@pytest.mark.parametrize(
+    ("user", "item"),
+    [("audra", "alerts"), ("devi", "team"), ("olga", "security_tests"), ("quinn", "go_no_go")],
+)
+def test_a_word_of_somebody_who_has_none_on_the_item_is_refused(
+    office: Office, user: str, item: str
+) -> None:
+    change, _ = office.submit()
+    ruling = office.desk(user).attest(change.id, item, verdict="go", comment="fine")
+    assert (ruling.ok, ruling.reason) == (False, "not_eligible")
+    assert office.rows(schema.checklist) == []
+    (refused,) = office.records("checklist.refused")
+    assert (refused["actor"]["user"], refused["outcome"]) == (user, "denied")
+
+
 def test_a_conflicting_incident_is_seen_at_the_vote_too(office: Office) -> None:
     change, _ = office.submit()
     office.incident("INC-9", "P1", "frontend")
@@ -309,6 +378,15 @@ def test_handed_in_again_as_it_is_what_expired_goes_before_the_board_anew(office
     again, ruling = office.edit(change)
     assert (again.revision, again.state, ruling.ok) == (1, "authorizing", True)
     assert office.view(again)["ballot"]["state"] == "open"
+
+
+def test_a_reason_of_any_characters_is_kept_and_what_has_ended_is_not_held(office: Office) -> None:
+    change, _ = office.submit()
+    assert office.desk("olga").hold(change.id, "a\x00b").ok
+    assert office.load(change).held_because == "a\ufffdb"
+    assert office.desk("olga").cancel(change.id, "a\x00b").ok
+    ruling = office.desk("olga").hold(change.id, None)
+    assert (ruling.ok, ruling.reason) == (False, "not_open")
 
 
 @pytest.mark.parametrize("act", ["cancel", "hold", "attest"])

@@ -11,7 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import select
 
-from include.changes import checklist
+from include.changes import checklist, items
+from include.changes.case import case_of
 from include.changes.change import Change, load_change
 from include.changes.machine import MACHINES, advance
 from include.ledger import schema
@@ -109,8 +110,12 @@ def act(office: Office, change: Change, action: tuple[Any, ...]) -> None:
             impact_assessment={"rollback_plan": now.content["rollback_plan"]},
         )  # fmt: skip
     elif name == "attest":
-        for item in (*checklist.BEFORE, *checklist.AFTER):
-            if item not in checklist.AUTOMATIC:
+        desk = office.desk("olga")
+        with desk.ledger.read() as connection:
+            case = case_of(now, connection, desk.clock(), desk.settings)
+            judged = {item for item in checklist.AUTOMATIC if checklist.judged(case, item)}
+        for item in (*items.BEFORE, *items.AFTER):
+            if item not in judged:
                 office.desk("olga").attest(now.id, item, verdict="go", comment="seen")
         office.deliver(now)
     elif name == "hold":

@@ -8,12 +8,14 @@ from typing import Any
 import pytest
 
 from include.calendar import load_calendar
-from include.changes.change import Change
+from include.changes import checkpoint, implementing
+from include.changes.broken_run import MOST, Start, again, under_way
+from include.changes.change import Change, book_slot
 from include.changes.duties import after_working_days
-from include.changes.meeting import open_meeting
+from include.changes.meeting import minutes, open_meeting
 from include.changes.urgent import approved, look_after
 from include.instants import format_instant, parse_instant
-from include.ledger import Subject, schema
+from include.ledger import Actor, Subject, schema
 from tests.integration.changes.office import MONDAY, Office
 
 EMERGENCY: dict[str, Any] = {
@@ -65,6 +67,105 @@ def test_an_approved_emergency_is_started_at_once_and_once(office: Office) -> No
     assert approved(office.desk()) == []
 
 
+def go(office: Office, change: Change, run: str, **options: Any) -> Any:
+    desk = office.desk("olga")
+    asked = checkpoint.ask(desk, change.id, "before", key=run)
+    assert asked is not None
+    return checkpoint.say(
+        desk, change.id, "before", key=run, comment="seen",
+        go=options.get("go", True), words=dict.fromkeys(asked.items, "done"),
+        by=Actor(user="olga", name="Olga", auth="airflow-hitl"),
+    )  # fmt: skip
+
+
+def ready_to_begin(office: Office) -> tuple[Change, Start]:
+    office.incident("INC-1", "P1", "cache")
+    change, _ = office.submit(**{**EMERGENCY, "impact_assessment": {"affected_systems": ["cache"]}})
+    for seat in ("technical_lead", "security_officer"):
+        office.vote(change, seat)
+    (start,) = approved(office.desk())
+    office.deliver(change)
+    return change, start
+
+
+def test_a_go_that_took_its_time_begins_in_a_slot_of_its_own(office: Office) -> None:
+    change, start = ready_to_begin(office)
+    office.clock.now = MONDAY + timedelta(minutes=100)
+    assert go(office, change, start.run_id).ok
+    ruling = implementing.start(office.desk(), change.id, start.run_id)
+    assert ruling.ok, ruling.message
+    slot = office.view(change)["slot"]
+    assert slot["start"] == format_instant(office.clock.now)
+    (moved,) = office.records("slot.moved")
+    assert moved["subject"]["id"] == change.id
+    assert approved(office.desk()) == []
+
+
+def test_a_late_go_takes_nobody_s_slot(office: Office) -> None:
+    change, start = ready_to_begin(office)
+    office.clock.now = MONDAY + timedelta(minutes=100)
+    other, _ = office.submit(impact_assessment={"affected_systems": ["cache"]})
+    desk = office.desk()
+    with desk.unit() as unit:
+        assert book_slot(
+            unit, other, start=office.clock.now, end=office.clock.now + timedelta(hours=1),
+            window="x",
+        ) is None  # fmt: skip
+        unit.append("test.arranged", Subject(kind="change", id="x"), message="arranged")
+    assert go(office, change, start.run_id).ok
+    assert implementing.start(desk, change.id, start.run_id).reason == "slot"
+    assert office.view(other)["slot"] is not None
+
+
+def test_a_run_that_nobody_answered_begins_again_a_few_times_and_then_people_are_told(
+    office: Office,
+) -> None:
+    _, start = ready_to_begin(office)
+    for number in range(MOST):
+        assert again(office.desk(), start).ok
+        assert len(office.records("change.begun_again")) == number + 1
+    for _ in range(3):
+        assert not again(office.desk(), start).ok
+    (told,) = [row for row in office.rows(schema.notice) if row.event == "change.stands_still"]
+    assert "clear the run" in told.text
+    assert told.link.endswith(start.run_id)
+    assert len(office.records("change.stands_still")) == 1
+    # What its board approves anew has a run of its own.
+    assert again(office.desk(), Start(change=start.change, run_id="another")).ok
+
+
+def test_a_no_stops_it_until_it_is_taken_back_and_is_told_once(office: Office) -> None:
+    change, start = ready_to_begin(office)
+    assert go(office, change, start.run_id, go=False).reason == "no_go"
+    for _ in range(2):
+        ruling = again(office.desk(), start)
+        assert (ruling.ok, ruling.reason) == (False, "stands_still")
+    (told,) = [row for row in office.rows(schema.notice) if row.event == "change.stands_still"]
+    assert "Go/no-go checkpoint completed: seen" in told.text
+    assert f"./hims change cancel {change.id}" in told.text
+    (record,) = office.records("change.stands_still")
+    assert record["outcome"] == "failure"
+    office.desk("olga").attest(change.id, "go_no_go", verdict="go", comment="now")
+    assert again(office.desk(), start).ok
+
+
+def test_what_was_begun_goes_on_under_its_own_permit(office: Office) -> None:
+    change, start = ready_to_begin(office)
+    assert under_way(office.desk()) == []
+    go(office, change, start.run_id)
+    assert implementing.start(office.desk(), change.id, start.run_id).ok
+    assert under_way(office.desk()) == [start]
+    assert again(office.desk(), start).ok
+    # Every step of the run is passed once more, and nothing is done twice.
+    assert checkpoint.ask(office.desk(), change.id, "before", key=start.run_id) is None
+    for _ in range(2):
+        assert implementing.start(office.desk(), change.id, start.run_id).ok
+        assert implementing.implement(office.desk(), change.id, start.run_id).ok
+    assert len(office.records("permit.issued")) == 1
+    assert len(office.records("work.began")) == 1
+    assert under_way(office.desk()) == [start]
+
+
 def test_who_does_not_answer_in_an_hour_is_asked_again_and_nothing_is_approved(
     office: Office,
 ) -> None:
@@ -94,6 +195,22 @@ def test_the_meeting_takes_up_what_nothing_keeps_from_it_any_more(office: Office
     office.set(schema.incident, schema.incident.c.id == "INC-9", closed_at=office.clock())
     questions = open_meeting(office.desk(), "second", None)
     assert {question["change"] for question in questions} == {change.id}
+
+
+def test_the_board_is_sent_its_agenda_once_and_then_its_minutes(office: Office) -> None:
+    assert open_meeting(office.desk(), "empty", None) == []
+    change, _ = office.submit()
+    for _ in range(2):
+        assert open_meeting(office.desk(), "first", None)
+    assert minutes(office.desk(), "empty") is None
+    assert minutes(office.desk(), "first")
+    sent = [row for row in office.rows(schema.notice) if row.event.startswith("cab.")]
+    assert [(row.event, row.audience, row.thread) for row in sent] == [
+        ("cab.agenda", "cab", "CAB first"),
+        ("cab.minutes", "cab", "CAB first"),
+    ]
+    assert all(change.id in row.text for row in sent)
+    assert all(row.link.endswith("/dags/cab_ballot/runs/first") for row in sent)
 
 
 @pytest.mark.parametrize(

@@ -46,6 +46,20 @@ def test_while_an_author_is_unknown_nobody_s_vote_counts(office: Office) -> None
     assert office.vote(change, "security_officer").ok
 
 
+def test_whoever_is_found_out_to_be_an_author_after_the_vote_has_not_voted(office: Office) -> None:
+    change, _ = office.submit(scope={"authors": ["mei@tan.example"]})
+    for seat in FOUR[:3]:
+        assert office.vote(change, seat).ok
+    path = office.settings.config_file("people.yaml")
+    spoil(path, "git: [mei@tan.example]", "git: []")
+    spoil(path, "git: [tomas@lind.example]", "git: [tomas@lind.example, mei@tan.example]")
+    assert office.vote(change, FOUR[3]).ok
+    assert office.load(change).state == "authorizing"
+    (said,) = [item for item in office.view(change)["conditions"] if item["code"] == "votes"]
+    assert (said["verdict"], "tomas wrote part of it" in said["message"]) == ("no_go", True)
+    assert office.records("change.refused")[-1]["reason"] == "votes"
+
+
 def test_a_delegate_out_of_date_has_no_vote(office: Office) -> None:
     spoil(
         office.settings.config_file("approvals.yaml"),

@@ -385,6 +385,22 @@ def test_two_upgrades_of_an_empty_database_at_once_make_one_schema(
         postgres.drop_database(name)
 
 
+def test_a_connection_serves_again_and_a_lost_one_is_replaced(
+    ledger: Ledger, postgres: PostgresServer, ledger_url: str
+) -> None:
+    def backend() -> int:
+        with ledger.read() as connection:
+            return int(connection.execute(text("SELECT pg_backend_pid()")).scalar_one())
+
+    first = backend()
+    with ledger.write(RITA, CLI, AT) as unit:
+        unit.append("a.thing", TOPIC, message="written by the same session")
+        assert unit.execute(text("SELECT pg_backend_pid()")).scalar_one() == first
+    assert backend() == first
+    postgres.disconnect(ledger_url.rpartition("/")[2])
+    assert backend() != first
+
+
 def test_the_lock_is_held_by_one_and_freed_at_its_end(ledger: Ledger) -> None:
     other = Ledger(str(ledger._engine.url.render_as_string(hide_password=False)))
     with ledger.exclusive("a/step", wait=timedelta(seconds=5)):

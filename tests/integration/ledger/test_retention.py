@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -13,16 +14,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import insert
 
-from include.ledger import Actor, Ledger, Source, Subject, Unit, schema
+from include.ledger import Ledger, Subject, Unit, schema
 from include.ledger.hold import holds, lift_hold, place_hold
 from include.ledger.kept_text import keep_text, kept_text
-from include.ledger.retention import expired, prune, pruned_leaves, retain_until
+from include.ledger.pruning import ask, confirm
+from include.ledger.retention import expired, plan_pruning, pruned_stubs, retain_until
 from tests.integration.conftest import PostgresServer
+from tests.integration.ledger.going import CLI, CORA, SAM, let_go
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 LONG_AGO = NOW - timedelta(days=365 * 7)
-CORA = Actor(user="cora", name="Cora Ellis", auth="test")
-CLI = Source(kind="cli")
 RELEASE = "hims-api-2.3.0"
 
 
@@ -60,27 +61,89 @@ def test_only_what_is_past_its_time_goes_and_leaves_its_hash_and_a_record(ledger
     write(ledger, LONG_AGO, "old.one", details={"secret": "long ago"})
     write(ledger, NOW - timedelta(days=365 * 5), "young.one")
     before = {row["seq"]: bytes(row["leaf_hash"]) for row in ledger.records()}
-    done = prune(ledger, CORA, CLI, NOW, dry=False)
+    done = let_go(ledger, NOW)
     assert [item.event for item in done.records] == ["old.one"]
     rows = ledger.records()
     assert {row["seq"]: bytes(row["leaf_hash"]) for row in rows if row["seq"] in before} == before
-    old, young, said = (json.loads(row["body"]) for row in rows)
+    old, young, asked, said = (json.loads(row["body"]) for row in rows)
     assert (old["event"], old["reason"]) == ("old.one", "pruned")
     assert "long ago" not in json.dumps(old)
     assert young["message"] == "young.one"
     assert said["event"] == "retention.pruned"
     (named,) = said["details"]["records"]
-    assert named == {"seq": rows[0]["seq"], "leaf_hash": "sha256:" + before[rows[0]["seq"]].hex()}
+    assert named == {
+        "seq": rows[0]["seq"],
+        "leaf_hash": "sha256:" + before[rows[0]["seq"]].hex(),
+        "stub": "sha256:" + hashlib.sha256(rows[0]["body"].encode()).hexdigest(),
+    }
+    assert (asked["event"], asked["actor"]["user"]) == ("retention.asked", "cora")
+    assert asked["details"]["reason"] == "six years are over"
+    assert (said["details"]["asked"], said["details"]["asked_by"]) == (rows[2]["seq"], "cora")
     with ledger.read() as connection:
-        assert pruned_leaves(connection) == {named["seq"]: named["leaf_hash"]}
-    assert prune(ledger, CORA, CLI, NOW, dry=False).records == ()
+        (stub,) = pruned_stubs(connection).values()
+        assert stub.fits(rows[0]["body"], before[rows[0]["seq"]], old["time"], None)
+        assert not stub.fits(rows[0]["body"], before[rows[0]["seq"]], young["time"], None)
+        assert not plan_pruning(connection, NOW)
 
 
-def test_a_dry_run_changes_nothing(ledger: Ledger) -> None:
+def test_asking_lets_nothing_go_and_one_person_alone_cannot(ledger: Ledger) -> None:
     write(ledger, LONG_AGO)
     before = ledger.records()
-    assert len(prune(ledger, CORA, CLI, NOW, dry=True).records) == 1
-    assert ledger.records() == before
+    asked = ask(ledger, CORA, CLI, NOW, "why not", allowed=True)
+    assert asked.plan is not None
+    digest = asked.plan.digest
+    assert ledger.records()[:1] == before
+    for reason, actor, at, allowed in [
+        ("same_person", CORA, NOW, True),
+        ("not_eligible", SAM, NOW, False),
+        ("expired", SAM, NOW + timedelta(days=15), True),
+    ]:
+        answer = confirm(ledger, digest, actor, CLI, at, allowed=allowed)
+        assert (answer.ok, answer.reason) == (False, reason)
+    assert confirm(ledger, "sha256:0", SAM, CLI, NOW, allowed=True).reason == "not_asked"
+    refused = [json.loads(row["body"]) for row in ledger.records(event="retention.refused")]
+    assert [item["outcome"] for item in refused] == ["denied"] * 4
+    assert ledger.records()[:1] == before
+    assert confirm(ledger, digest, SAM, CLI, NOW + timedelta(days=13), allowed=True).ok
+    assert ledger.records()[:1] != before
+    assert confirm(ledger, digest, SAM, CLI, NOW, allowed=True).reason == "changed"
+
+
+@pytest.mark.parametrize(
+    ("allowed", "reason", "answer"),
+    [(False, "why", "not_eligible"), (True, " ", "no_reason"), (True, "why", "nothing")],
+)
+def test_who_may_not_ask_and_what_cannot_be_asked(
+    ledger: Ledger, allowed: bool, reason: str, answer: str
+) -> None:
+    write(ledger, NOW)
+    assert ask(ledger, CORA, CLI, NOW, reason, allowed=allowed).reason == answer
+    (record,) = ledger.records(event="retention")
+    assert json.loads(record["body"])["reason"] == answer
+
+
+def test_a_hold_that_comes_between_asking_and_confirming_wins(ledger: Ledger) -> None:
+    write(ledger, LONG_AGO, release=RELEASE)
+    write(ledger, LONG_AGO)
+    asked = ask(ledger, CORA, CLI, NOW, "why not", allowed=True)
+    assert asked.plan is not None
+    with ledger.write(CORA, CLI, NOW) as unit:
+        place_hold(unit, "release", RELEASE, "a case", allowed=True)
+    assert confirm(ledger, asked.plan.digest, SAM, CLI, NOW, allowed=True).reason == "changed"
+    assert len(let_go(ledger, NOW).records) == 1
+
+
+def test_what_turns_old_between_asking_and_confirming_waits_for_the_next_time(
+    ledger: Ledger,
+) -> None:
+    write(ledger, LONG_AGO)
+    write(ledger, NOW - timedelta(days=365 * 6 - 3))
+    asked = ask(ledger, CORA, CLI, NOW, "why not", allowed=True)
+    assert asked.plan is not None
+    done = confirm(ledger, asked.plan.digest, SAM, CLI, NOW + timedelta(days=9), allowed=True)
+    assert (done.ok, done.plan) == (True, asked.plan)
+    assert done.plan is not None
+    assert len(done.plan.records) == 1
 
 
 def test_what_a_release_says_is_in_effect_until_the_last_word_about_it(ledger: Ledger) -> None:
@@ -133,7 +196,7 @@ def test_a_hold_wins_until_it_is_lifted(
     with ledger.write(CORA, CLI, NOW) as unit:
         placed = place_hold(unit, kind, subject, "a case", allowed=True)
     assert (placed.ok, placed.id) == (True, "HLD-000001")
-    done = prune(ledger, CORA, CLI, NOW, dry=False)
+    done = let_go(ledger, NOW)
     everything = {"of.release", "of.change", "of.nothing"}
     # What the hold speaks of has been spoken of today, too, and stays for that alone.
     assert {item.event for item in done.records} == everything - set(kept)
@@ -171,7 +234,7 @@ def test_a_text_is_forgotten_with_the_last_record_that_speaks_of_it(ledger: Ledg
         unit.append("vote.cast", Subject(kind="x", id="1"), message="x", details={"comment": name})
     with ledger.write(CORA, CLI, NOW - timedelta(days=9)) as unit:
         unit.append("vote.cast", Subject(kind="x", id="2"), message="x", details={"comment": name})
-    prune(ledger, CORA, CLI, NOW, dry=False)
+    let_go(ledger, NOW)
     with ledger.read() as connection:
         assert kept_text(connection, name) == "a comment"
 
@@ -180,7 +243,7 @@ def test_a_text_that_nothing_speaks_of_any_more_leaves_its_hash(ledger: Ledger) 
     with ledger.write(CORA, CLI, LONG_AGO) as unit:
         name = keep_text(unit, "a comment")
         unit.append("vote.cast", Subject(kind="x", id="1"), message="x", details={"comment": name})
-    done = prune(ledger, CORA, CLI, NOW, dry=False)
+    done = let_go(ledger, NOW)
     assert done.texts == (name,)
     with ledger.read() as connection:
         assert kept_text(connection, name) is None

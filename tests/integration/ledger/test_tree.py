@@ -11,6 +11,7 @@ import signal
 import threading
 import time
 from collections import Counter
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -19,7 +20,7 @@ import pytest
 from pymerkle import InmemoryTree
 from sqlalchemy import insert, select, text, update
 
-from include.errors import LedgerError
+from include.errors import LedgerAway, LedgerError
 from include.ledger import Actor, Ledger, Source, Subject, rows, schema
 from include.ledger.merkle import root_of
 from include.ledger.migrations import upgrade
@@ -133,6 +134,55 @@ def test_a_process_that_writes_all_the_time_has_its_records_placed_within_a_seco
     busy.close()
 
 
+def test_a_connection_that_was_lost_costs_one_unit_and_is_made_anew(
+    ledger: Ledger, ledger_url: str, postgres: PostgresServer
+) -> None:
+    busy = Ledger(ledger_url, keep=1)
+    append(busy)
+    with psycopg.connect(postgres.url("postgres"), autocommit=True) as owner:
+        owner.execute(
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
+            " WHERE usename = 'ledger_app'"
+        )
+    with pytest.raises(LedgerAway):
+        append(busy)
+    append(busy)
+    busy.close()
+    assert len(ledger.records()) == 2
+
+
+def test_threads_share_what_is_kept_and_a_unit_that_fails_gives_it_back(ledger_url: str) -> None:
+    busy = Ledger(ledger_url, keep=2)
+    failed: list[BaseException] = []
+
+    def work(number: int) -> None:
+        try:
+            for turn in range(20):
+                with suppress(ZeroDivisionError), busy.write(RITA, CLI, AT) as unit:
+                    if turn % 3 == 0:
+                        unit.execute(select(1))
+                    unit.append("a.thing", TOPIC, message=f"{number} of {10 // (4 - turn % 5)}")
+        except BaseException as error:
+            failed.append(error)
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not failed
+    assert len(busy.records()) == 6 * 16
+    with psycopg.connect(ledger_url) as connection:
+        row = connection.execute(
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+            " AND application_name = 'release-control'"
+        ).fetchone()
+    # Two lines, and the pool's: two, one for the placer.
+    assert row is not None
+    assert row[0] <= 5
+    busy.close()
+
+
 @pytest.mark.parametrize("seed", range(6))
 def test_whatever_the_order_of_writers_nobody_is_passed_over(
     ledger: Ledger, ledger_url: str, seed: int
@@ -166,7 +216,8 @@ def test_whatever_the_order_of_writers_nobody_is_passed_over(
 
 def _write_until_killed(url: str, diary: Path, number: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
-    ledger = Ledger(url)
+    # Half of them keep their connections.
+    ledger = Ledger(url, keep=number % 2)
     out = os.open(diary, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     for turn in range(10_000):
         name = f"{number}/{turn}"

@@ -27,8 +27,8 @@ class FakeGitHub:
     """Serves one repository on a free loopback port.
 
     `faults` are used up one request at a time: `ok`, `500`, `hangup` (before anything is done),
-    `hangup-after` (once it is done), `secondary:SECONDS`, `primary:EPOCH`, `429`, `html`, and a
-    status with its message like `403 Must have admin rights`.
+    `hangup-after` (once it is done), `secondary:SECONDS`, `primary:EPOCH`, `429`, `html`,
+    `body:TEXT` and a status with its message like `403 Must have admin rights`.
     """
 
     def __init__(self) -> None:
@@ -165,6 +165,8 @@ def _fault(fault: str) -> tuple[int, dict[str, str], bytes] | None:
         case "primary":
             limits = {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": rest}
             return 403, limits, _bytes({"message": "API rate limit exceeded"})
+        case "body":
+            return 200, {}, rest.encode()
         case "429":
             return 429, {}, _bytes({"message": "Too many requests"})
         case _:

@@ -235,3 +235,92 @@ def test_a_branch_is_locked_and_unlocked_from_the_shell(
     assert main(["freeze", "branch", "unlock", NAME, BRANCH]) == 0
     assert "unlocked already" in capsys.readouterr().out
     assert fake.rulesets == {}
+
+
+RULESET = f'{{"name": "Release Control: {BRANCH} is frozen"'
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        f"[{RULESET}}}]",
+        f'[{RULESET}, "id": "7/../8"}}]',
+        f'[{RULESET}, "id": true}}]',
+        f'[{RULESET}, "id": {{}}}}]',
+        "[" * 100_000,
+        '{"message": "x"}',
+        "null",
+        '"\\ud800"',
+        "[" + "[1]," * 2_500_000 + "1]",
+    ],
+)
+def test_an_answer_that_github_never_gives_is_told_and_trusted_in_nothing(
+    fake: FakeGitHub, github: GitHub, body: str
+) -> None:
+    fake.faults.append(f"body:{body}")
+    with pytest.raises(RepositoryError, match=r"^GitHub arocord/hims-api"):
+        github.lock_branch(BRANCH)
+    assert fake.rulesets == {}
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"rules": 7},
+        {"rules": [{"type": []}, 3, None]},
+        {"conditions": []},
+        {"conditions": {"ref_name": "refs/heads/x"}},
+        {"bypass_actors": 7},
+        {"rules": [{"type": "update", "parameters": {"update_allows_fetch_and_merge": True}},
+                   {"type": "deletion"}, {"type": "non_fast_forward"}]},
+    ],
+)  # fmt: skip
+def test_a_lock_of_which_github_says_nonsense_is_made_anew(
+    fake: FakeGitHub, github: GitHub, odd: dict[str, object]
+) -> None:
+    number = github.lock_branch(BRANCH)
+    fake.rulesets[number].update(odd)
+    assert github.lock_branch(BRANCH) == number
+    assert {rule["type"] for rule in fake.rulesets[number]["rules"]} == {
+        "update", "deletion", "non_fast_forward",
+    }  # fmt: skip
+    assert not any(rule.get("parameters") for rule in fake.rulesets[number]["rules"])
+    fake.violations.clear()  # the nonsense itself
+
+
+def test_a_limit_that_asks_for_no_wait_is_no_endless_loop(
+    fake: FakeGitHub, github: GitHub, waits: Waits
+) -> None:
+    fake.faults.extend(["secondary:0"] * 400)
+    with pytest.raises(RepositoryError, match="secondary rate limit"):
+        github.unlock_branch(BRANCH)
+    assert 0 < sum(waits.slept) <= 300
+
+
+def test_a_server_that_says_the_token_back_is_not_quoted_with_it(
+    fake: FakeGitHub, github: GitHub
+) -> None:
+    fake.faults.append(f"403 Bearer {TOKEN} may not do that")
+    with pytest.raises(RepositoryError, match="may not do that") as caught:
+        github.unlock_branch(BRANCH)
+    assert TOKEN not in str(caught.value)
+
+
+def test_more_rulesets_than_there_can_be_leave_open_whether_it_is_locked(
+    fake: FakeGitHub, github: GitHub
+) -> None:
+    listed = json.dumps([{"name": "x", "id": number} for number in range(100)])
+    fake.faults.extend([f"body:{listed}"] * 10)
+    with pytest.raises(RepositoryError, match="cannot be told"):
+        github.unlock_branch(BRANCH)
+
+
+@pytest.mark.parametrize(
+    "branch", ["", "*", "release/*", "release/v[12]", "a..b", "~ALL", "a b", "a\x00b", "/a", "a/",
+               "\udcff", "a?"]
+)  # fmt: skip
+def test_only_a_branch_s_own_name_is_locked(fake: FakeGitHub, github: GitHub, branch: str) -> None:
+    for act in (github.lock_branch, github.unlock_branch):
+        with pytest.raises(RequestError, match="not the name of one branch"):
+            act(branch)
+    assert fake.requests == []

@@ -174,10 +174,8 @@ def _waits(
     seats: dict[str, list[float]] = {}
     for change in changes:
         asked = _first(change, "authorizing")
-        # A vote counts with a change that moved in the period.
-        moved = any(start <= instant(at) < end for _, at in change["way"])
         for seat, cast in change["votes"]:
-            if asked is not None and moved and start <= instant(cast) < end:
+            if asked is not None and start <= instant(cast) < end:
                 seats.setdefault(seat, []).append((instant(cast) - asked).total_seconds())
     return {
         "longest_wait_state": max(idle.values(), default=None),
@@ -195,8 +193,8 @@ def _frozen(truth: Truth, start: datetime, end: datetime, service: str) -> float
         over = instant(release["slot"][1])
         if release["ended"]:
             over = min(over, instant(release["ended"]))
-        if instant(release["planned"]) < end:
-            spans.append((instant(release["feature_freeze"]), over))
+        begins = max(instant(release["feature_freeze"]), instant(release["planned"]))
+        spans.append((begins, over))
     edges = sorted({start, end, *(edge for span in spans for edge in span if start < edge < end)})
     seconds = 0.0
     for left, right in pairwise(edges):
@@ -219,7 +217,8 @@ def _good(truth: Truth, change: Truth) -> bool:
     return not any(
         item["caused_by"] == change["id"]
         and item["severity"] != "P4"
-        and 0 <= (instant(item["opened"]) - over).total_seconds() < 72 * 3600
+        and instant(item["opened"]) >= began
+        and (instant(item["opened"]) - over).total_seconds() < 72 * 3600
         for item in truth["incidents"]
     )
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
+import time_machine
 
 from include.cli import main
 from include.ledger import Actor, Ledger, Source, Subject
+from include.settings import ROOT
 from tests.integration.reports.conftest import END, Demo
 
 _MONTH = ["--from", "2026-10-01T00:00:00Z", "--to", "2026-11-01T00:00:00Z"]
@@ -62,6 +65,42 @@ def test_prometheus_gets_gauges_and_no_sample_for_what_is_unknown(
     assert len(named) == len(set(named))
 
 
+@pytest.mark.usefixtures("asks_demo")
+def test_successes_that_are_still_observed_are_named_in_words_and_numbers(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with time_machine.travel(END, tick=False):
+        assert main(["metrics", "--from", "2026-11-15T00:00:00Z"]) == 0
+        said = capsys.readouterr().out
+        assert main(["metrics", "--from", "2026-11-15T00:00:00Z", "--json"]) == 0
+    (rate,) = (
+        metric
+        for metric in json.loads(capsys.readouterr().out)["metrics"]
+        if metric["name"] == "change_success_rate"
+    )
+    young = [row for row in rate["rows"] if "observed until" in row["why"]]
+    assert len(young) == rate["parts"]["still_observed_count"] > 0
+    assert f"; {len(young)} of these not yet observed for 3d" in said
+
+
+@pytest.mark.usefixtures("asks_demo")
+def test_how_long_changes_are_observed_is_a_setting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(ROOT / "config", tmp_path / "config")
+    monkeypatch.setenv("HIMS_CONFIG", str(tmp_path / "config"))
+    rates = []
+    for written in ("", "reports: {observed_for: 1s}\n"):
+        file = tmp_path / "config" / "global.yaml"
+        file.write_text(file.read_text(encoding="utf-8") + written, encoding="utf-8")
+        assert main(["metrics", *_MONTH, "--json"]) == 0
+        metrics = json.loads(capsys.readouterr().out)["metrics"]
+        rates.append(next(item for item in metrics if item["name"] == "change_success_rate"))
+    assert rates[0]["numerator"] < rates[1]["numerator"]
+    assert "until 3d after" in rates[0]["formula"]
+    assert "until 1s after" in rates[1]["formula"]
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -70,6 +109,9 @@ def test_prometheus_gets_gauges_and_no_sample_for_what_is_unknown(
         (["--service", "hims-ap"], 'did you mean "hims-api"'),
         (["--rows", "happiness"], "there is no metric"),
         (["--from", "1999-10-02T00:00:00Z"], "more than ten years"),
+        (["--from", "0001-01-01T00:00:00Z", "--to", "0001-02-01T00:00:00Z"], "--from lies between"),
+        (["--to", "0001-01-02T00:00:00Z"], "--to lies between"),
+        (["--to", "9999-12-31T23:59:59Z"], "--to lies between"),
     ],
 )
 @pytest.mark.usefixtures("asks_demo")
@@ -109,3 +151,8 @@ def test_demo_data_goes_into_an_empty_ledger_only(
     assert "empty ledger only" in capsys.readouterr().err
     assert ledger.records() == before
     assert not (tmp_path / "truth.json").exists()
+
+
+def test_demo_data_ends_in_a_year_that_calendars_know(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["demo-data", "--until", "9999-12-31T00:00:00Z"]) == 2
+    assert "--until lies between" in capsys.readouterr().err

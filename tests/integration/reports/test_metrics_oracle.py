@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
 from include.reports.document import scorecard_document
+from include.reports.facts import Facts
 from include.reports.metrics.scorecard import score
 from include.reports.reading import read_facts
 from tests.integration.reports.conftest import END, Demo
@@ -23,13 +25,17 @@ _MONTHS = [
 _ALL = [(END - timedelta(days=730), END + timedelta(days=1))]
 
 
+def facts(demo: Demo, start: datetime, end: datetime, **how: Any) -> Facts:
+    return read_facts(demo.ledger, start, end, observed=timedelta(hours=72), **how)
+
+
 @pytest.mark.parametrize(("start", "end"), _QUARTERS + _MONTHS + _ALL)
 @pytest.mark.parametrize("service", [None, ("hims-api", ["api"]), ("hims-web", ["frontend"])])
 def test_every_metric_is_what_another_implementation_makes_of_the_truth(
     demo: Demo, start: datetime, end: datetime, service: tuple[str, list[str]] | None
 ) -> None:
     name, systems = service or (None, [])
-    card = score(read_facts(demo.ledger, start, end, service=name, systems=systems))
+    card = score(facts(demo, start, end, service=name, systems=systems))
     expected = figures(demo.truth, start, end, service=service)
     # Window use goes by the calendar's file, not by the ledger alone.
     assert {metric.name for metric in card.metrics} == {*expected, "window_use"}
@@ -38,7 +44,7 @@ def test_every_metric_is_what_another_implementation_makes_of_the_truth(
 
 
 def test_the_history_has_what_the_metrics_have_to_tell_apart(demo: Demo) -> None:
-    card = score(read_facts(demo.ledger, *_ALL[0]))
+    card = score(facts(demo, *_ALL[0]))
     assert len(card.facts.changes) == 3000
     assert all(metric.value for metric in card.metrics if metric.name != "window_use")
     several = [item for item in card.facts.changes if len(item.incidents) > 1]
@@ -47,26 +53,35 @@ def test_the_history_has_what_the_metrics_have_to_tell_apart(demo: Demo) -> None
 
 
 def test_the_same_question_has_the_same_answer(demo: Demo) -> None:
-    first, second = (
-        scorecard_document(score(read_facts(demo.ledger, *_MONTHS[3]))) for _ in range(2)
-    )
+    first, second = (scorecard_document(score(facts(demo, *_MONTHS[3]))) for _ in range(2))
     assert first == second
 
 
 def test_what_the_ledger_learnt_later_is_left_out_as_of_an_earlier_instant(demo: Demo) -> None:
     start, end = _MONTHS[2]
-    early = score(read_facts(demo.ledger, start, end, as_of=end))
-    late = score(read_facts(demo.ledger, start, end))
+    early = score(facts(demo, start, end, as_of=end))
+    late = score(facts(demo, start, end))
     assert {item.id for item in early.facts.implemented} == {
         item.id for item in late.facts.implemented
     }
     assert early["change_success_rate"].value >= late["change_success_rate"].value
-    cut = score(read_facts(demo.ledger, start, end, as_of=start + timedelta(days=10)))
+    cut = score(facts(demo, start, end, as_of=start + timedelta(days=10)))
     assert len(cut.facts.ended) < len(early.facts.ended)
 
 
+def test_nothing_that_came_after_the_instant_asked_about_is_in_any_figure(demo: Demo) -> None:
+    start, end = _MONTHS[2]
+    half = start + timedelta(days=15)
+    cut, whole = (facts(demo, start, stop, as_of=half) for stop in (end, half))
+    assert whole.deployments
+    assert whole.measures
+    assert whole.votes
+    for name in ("changes", "deployments", "incidents", "measures", "freezes", "votes", "refused"):
+        assert getattr(cut, name) == getattr(whole, name), name
+
+
 def test_rows_say_what_is_counted(demo: Demo) -> None:
-    for metric in score(read_facts(demo.ledger, *_MONTHS[4])).metrics:
+    for metric in score(facts(demo, *_MONTHS[4])).metrics:
         if metric.family == "process" and metric.denominator:
             assert sum(line.counted for line in metric.rows) in (
                 metric.numerator,

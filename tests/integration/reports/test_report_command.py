@@ -11,7 +11,11 @@ import pytest
 from markdown_it import MarkdownIt
 
 from include.cli import main
-from include.ledger import Actor, Ledger, Source, Subject
+from include.ledger import Actor, Ledger, Source
+from include.reports.period import Kind, parse_period
+from include.reports.surroundings import change_calendar
+from include.reports.words import write_words
+from include.settings import load_settings
 from tests.integration.reports.conftest import END, Demo
 
 SECTIONS = {
@@ -80,6 +84,7 @@ def test_a_report_has_exactly_the_plans_sections_in_every_form(
     assert page.outside == []
     # No short word is broken in its middle to make its column narrow.
     assert 'class="whole">emergency<' in text or "emergency</td>" not in text
+    assert not re.search(r"(?<!whole\">)\d\d:\d\d–", text.partition("<footer>")[0])
     assert page.targets <= page.ids
     assert page.figures >= 1
     told = (tmp_path / f"{name}.md").read_text(encoding="utf-8")
@@ -113,20 +118,30 @@ def test_a_report_is_recorded_once_with_the_digest_of_each_file(demo: Demo, tmp_
 def test_people_s_words_stand_in_the_quarterly_review_and_cannot_become_markup(
     demo: Demo, tmp_path: Path
 ) -> None:
-    with demo.ledger.write(
-        Actor(user="sam", name="Sam <b>Doe</b>", auth="password"), Source(kind="cli"), END
-    ) as unit:
-        unit.append(
-            "report.worded",
-            Subject(kind="report", id="quarterly-2026-Q2"),
-            message="words",
-            details={"words": {"Strategic alignment": "<script>alert(1)</script> [x](y) | done"}},
-        )
+    settings = load_settings()
+    write_words(
+        demo.ledger,
+        settings,
+        parse_period(Kind.QUARTERLY, "2026-Q2", change_calendar(settings).zone),
+        {
+            "Strategic alignment": "<script>alert(1)</script> [x](y) | done, MRN 00123456",
+            "Technology improvements": "  ",
+        },
+        service=None,
+        by=Actor(user="sam", name="Sam <b>Doe</b>", auth="password"),
+        source=Source(kind="cli"),
+        now=END,
+    )
+    (record,) = demo.ledger.records(event="report.worded")
+    assert "alert(1)" not in record["body"]
     assert main(["report", "quarterly", "--period", "2026-Q2", "-o", str(tmp_path)]) == 0
     text = (tmp_path / "quarterly-2026-Q2.html").read_text(encoding="utf-8")
     assert "&lt;script&gt;alert(1)" in text
     assert "<script" not in text
     assert "Sam &lt;b&gt;Doe" in text
+    assert "00123456" not in text
+    assert "medical record number removed" in text
+    assert "Nobody has written about this quarter yet." in text
     rendered = MarkdownIt().render((tmp_path / "quarterly-2026-Q2.md").read_text(encoding="utf-8"))
     assert "<script" not in rendered
     assert "<a " not in rendered
@@ -143,6 +158,7 @@ def test_people_s_words_stand_in_the_quarterly_review_and_cannot_become_markup(
         (["monthly", "--period", "２０２６-10"], "is not a period"),
         (["monthly", "--format", "docx"], "--format is some of"),
         (["monthly", "--service", "hims"], "is not configured"),
+        (["monthly", "--period", "2026-10", "--as-of", "2026-09-30T00:00:00Z"], "--as-of lies"),
     ],
 )
 def test_what_cannot_be_reported_is_misuse(
@@ -165,5 +181,7 @@ def test_an_empty_ledger_makes_a_report_that_says_so_in_words(
         assert main(["report", kind, "--period", period, "-o", str(tmp_path)]) == 0
         text = (tmp_path / f"{kind}-{period}.html").read_text(encoding="utf-8")
         assert "no data" in text
+        told = (tmp_path / f"{kind}-{period}.md").read_text(encoding="utf-8")
+        assert "(no data" not in told
         assert "nan" not in text.lower().replace("maintenance", "").replace("finance", "")
     assert len(ledger.records(event="report.made")) == 3

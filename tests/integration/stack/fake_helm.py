@@ -1,6 +1,7 @@
 """A stand-in for `helm upgrade` whose chart makes one Deployment, by the API that it is given.
 
-It keeps Helm's command line, its environment and its way with values, and knows of no releases.
+It keeps Helm's command line, its environment and its way with values. Of releases it knows those
+alone that a file in its folder says a killed upgrade has left pending.
 """
 
 from __future__ import annotations
@@ -9,10 +10,23 @@ import json
 import os
 import sys
 import urllib.request
+from pathlib import Path
 
 
 def main() -> int:
-    command, name, chart, *options = sys.argv[1:]
+    command, name, *rest = sys.argv[1:]
+    pending = Path(os.environ["FAKE_HELM_HOME"]) / f"pending-{name}.json"
+    if command == "status":
+        sys.stdout.write(pending.read_text())
+        return 0
+    if command == "rollback":
+        pending.unlink()
+        return 0
+    if pending.exists():
+        said = "another operation (install/upgrade/rollback) is in progress"
+        sys.stderr.write(f"Error: UPGRADE FAILED: {said}\n")
+        return 1
+    chart, *options = rest
     wanted = ["--install", "--reuse-values", "--values", "-", "--wait", "--timeout"]
     if command != "upgrade" or options[: len(wanted)] != wanted or "broken" in chart:
         sys.stderr.write(f"level=WARN\nError: UPGRADE FAILED: {os.environ['HELM_KUBETOKEN']}\n")

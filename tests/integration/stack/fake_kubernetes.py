@@ -173,6 +173,8 @@ class FakeKubernetes:
                     }
                 ]
         else:
+            # Until it has looked, its word on what was there before stands.
+            status["conditions"] = found.get("status", {}).get("conditions", [])
             status["observedGeneration"] = found["metadata"]["generation"] - 1
             status["replicas"] = max(wanted, 1)
         found["status"] = status

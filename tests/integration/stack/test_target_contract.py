@@ -17,7 +17,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler
 from typing import Any
 
@@ -38,6 +38,7 @@ from include.settings import Settings
 from include.stack.haproxy import haproxy_component
 from include.stack.health import ask_haproxy
 from include.stack.secrets import Secrets
+from tests.aws import empty_account
 from tests.integration.stack import fake_helm
 from tests.integration.stack.conftest import agent_at_work, running, until
 from tests.integration.stack.ecs_deployments import PausingEcs, pausing
@@ -146,16 +147,8 @@ class Aws:
 
 
 def aws(stack: ExitStack) -> Aws:
-    boto3 = pytest.importorskip("boto3")
-    moto = pytest.importorskip("moto")
-    patch = stack.enter_context(pytest.MonkeyPatch.context())
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        patch.setenv(name, "testing")
-    stack.enter_context(moto.mock_aws())
-    ecs, elb, watch, ec2 = (
-        boto3.client(name, region_name="us-east-1")
-        for name in ("ecs", "elbv2", "cloudwatch", "ec2")
-    )
+    session = stack.enter_context(empty_account())
+    ecs, elb, watch, ec2 = (session.client(name) for name in ("ecs", "elbv2", "cloudwatch", "ec2"))
     vpc = ec2.create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
     subnets = [
         ec2.create_subnet(VpcId=vpc, CidrBlock=f"10.0.{n}.0/24", AvailabilityZone=f"us-east-1{z}")[
@@ -281,7 +274,13 @@ def on_kubernetes(
     if helm is not None:
         access = {"HELM_KUBEAPISERVER": fake.url, "HELM_KUBETOKEN": TOKEN}
         target = HelmTarget(
-            service, "production", client, NAMESPACE, access=access, stage_timeout=5
+            service,
+            "production",
+            client,
+            NAMESPACE,
+            access=access,
+            clock=lambda: datetime.now(UTC),
+            stage_timeout=5,
         )
     place.append(Place(target=target, make=in_registry(settings), fake=fake))
     return place[0]
@@ -291,7 +290,10 @@ def on_helm(
     settings: Settings, secrets: Secrets, stack: ExitStack, chart: str = "charts/hims"
 ) -> Place:
     program = settings.directory.parent / "helm"
-    program.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{fake_helm.__file__}" "$@"\n')
+    program.write_text(
+        f'#!/bin/sh\nexport FAKE_HELM_HOME="{program.parent}"\n'
+        f'exec "{sys.executable}" "{fake_helm.__file__}" "$@"\n'
+    )
     program.chmod(0o755)
     helm = Helm(chart=chart, releases=NAMES, program=str(program))
     return on_kubernetes(settings, secrets, stack, helm)
@@ -433,6 +435,64 @@ def test_a_rollout_that_the_cluster_gives_up_is_told_with_its_reason(
         )
         with pytest.raises(TargetError, match="timed out progressing"):
             place.target.stage(broken, BLUE, 3)
+        # What it said of that one is not held against the next.
+        mended = place.make("2.4.0")
+        place.target.stage(mended, BLUE, 4)
+        held = place.target.staged(BLUE)
+        assert held is not None
+        assert held.digest == mended.digest
+
+
+def test_what_a_killed_upgrade_has_left_pending_is_taken_back_once_it_must_be_over(
+    settings: Settings, secrets: Secrets
+) -> None:
+    pending = settings.directory.parent / f"pending-{NAMES.blue}.json"
+    begun = datetime.now(UTC) - timedelta(minutes=1)
+    info = {"status": "pending-upgrade", "last_deployed": begun.isoformat()}
+    with ExitStack() as stack:
+        place = on_helm(settings, secrets, stack)
+        pending.write_text(json.dumps({"info": info}))
+        place.target.stage(place.make("2.3.0"), BLUE, 3)
+        held = place.target.staged(BLUE)
+        assert held is not None
+        assert held.version == "2.3.0"
+
+
+class GivingUp:
+    """The genuine client, with the word of ECS's circuit breaker until the next deployment."""
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+        self.given_up = True
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._client, name)
+
+    def describe_services(self, **given: Any) -> Any:
+        answer = self._client.describe_services(**given)
+        if self.given_up:
+            for service in answer["services"]:
+                for deployment in service["deployments"]:
+                    deployment["rolloutState"] = "FAILED"
+        return answer
+
+    def update_service(self, **given: Any) -> Any:
+        self.given_up = False
+        return self._client.update_service(**given)
+
+
+def test_a_deployment_that_ecs_has_given_up_is_begun_anew(
+    settings: Settings, secrets: Secrets
+) -> None:
+    with ExitStack() as stack:
+        place = on_ecs(settings, secrets, stack)
+        target, new = place.target, place.make("2.3.0")
+        target.stage(new, BLUE, 2)
+        assert isinstance(target, EcsTarget)
+        client = GivingUp(target._ecs)
+        target._ecs = client
+        target.stage(new, BLUE, 2)
+        assert not client.given_up
 
 
 def test_a_sidecar_is_left_as_it_is(settings: Settings, secrets: Secrets) -> None:

@@ -22,7 +22,7 @@ from include.rehearsal.sample import seed_repository
 from include.settings import ROOT, Settings, load_settings
 from tests.integration.conftest import PostgresServer
 from tests.integration.train.paper import PLANNED_AT, Station
-from tests.private_stack import private_settings
+from tests.private_stack import paper_settings
 
 
 @pytest.fixture(scope="session")
@@ -36,7 +36,7 @@ def seeded(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def station(ledger: Ledger, seeded: Path, tmp_path: Path) -> Station:
     """Return a station with an empty ledger and a configuration of the test's own."""
-    settings = private_settings(tmp_path)
+    settings = paper_settings(tmp_path)
     shutil.copytree(seeded, settings.path(settings.service("hims-api").repository.path))
     return Station(ledger, settings)
 
@@ -49,14 +49,17 @@ class Arranged:
         self.database = database
         self.settings = settings
         self.now = PLANNED_AT
+        # One for all tests: what it has learned about its statements it keeps.
+        self._ledger = Ledger(server.url(database, "ledger_app"))
         self._files: dict[Path, bytes] = {}
         self._restore = ""
 
     def station(self, config: Path) -> Station:
         """Return a station on this ledger with a copy of its configuration at `config`."""
         shutil.copytree(self.settings.directory, config)
-        ledger = Ledger(self.server.url(self.database, "ledger_app"))
-        station = Station(ledger, load_settings(config), database=self.database, server=self.server)
+        station = Station(
+            self._ledger, load_settings(config), database=self.database, server=self.server
+        )
         station.clock.now = self.now
         return station
 
@@ -88,7 +91,10 @@ class Arranged:
         self._restore = "; ".join(parts)
 
     def restore(self) -> None:
-        """Make everything as it was saved."""
+        """Make everything as it was saved, with nobody in the database any more."""
+        self._ledger.close()
+        # Every ledger that a test opened would keep a connection for the whole session.
+        self.server.disconnect(self.database)
         with psycopg.connect(self.server.url(self.database)) as connection:
             connection.execute(self._restore.encode())
         for path, content in self._files.items():
@@ -105,7 +111,7 @@ def _arranged(
     arrange: Callable[[Station], object],
 ) -> Iterator[Arranged]:
     database = postgres.create_database(template=template, owner="ledger_owner")
-    settings = private_settings(home)
+    settings = paper_settings(home)
     shutil.copytree(seeded, settings.path(settings.service("hims-api").repository.path))
     arranged = Arranged(postgres, database, settings)
     station = arranged.station(home / "first")

@@ -100,7 +100,7 @@ def both_refuse(prepared: Station, original: Path, forged: Path) -> dict[str, An
     (original.parent / "verify.py").write_bytes(files(original)["verify.py"])
     status, theirs = own_verdict(forged)
     desk = open_desk(prepared.settings, prepared.clock.now)
-    ours = check_pack(forged, desk.known)
+    ours = check_pack(forged, desk.policy.rules.origin, desk.known)
     assert status == 1
     assert theirs["ok"] is ours["ok"] is False
     assert ours["findings"] == theirs["findings"]

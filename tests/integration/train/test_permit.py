@@ -6,22 +6,29 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from include.calendar import Span, load_calendar
+from include.entries.extension import ask_extension, decide_extension
 from include.errors import LedgerError
-from include.ledger import schema
+from include.ledger import Unit, schema
+from include.people import Person
 from include.permits.permit import Decision, check_again, issue
 from include.releases.train import Train
+from include.releases.window_clock import closing, needs_of
 from tests.integration.train.paper import (
+    DAG,
     IN_WINDOW,
     OPENING,
     PLANNED_AT,
     Station,
     codes,
     permit_of,
+    person,
     spoil,
 )
 
@@ -331,6 +338,16 @@ def test_before_the_switch_only_the_way_back_has_to_fit(permitted: Station) -> N
     assert codes(check_again(train, needs=ROLLBACK)) == ["calendar"]
 
 
+def test_once_traffic_moves_only_the_backup_may_grow_old(permitted: Station) -> None:
+    train = permitted.train(begin=False)
+    permit_of(train)
+    permitted.arrange("UPDATE backup SET taken_at = taken_at - interval '5 hours'")
+    assert codes(check_again(train, needs=ROLLBACK)) == ["backup"]
+    assert check_again(train, needs=ROLLBACK, begun=True).permit is not None
+    permitted.arrange(INCIDENT.format("P1", "api", "NULL"))
+    assert codes(check_again(train, needs=ROLLBACK, begun=True)) == ["incidents"]
+
+
 @pytest.mark.parametrize(
     "why",
     ["it was never issued", "it has expired", "another run's permit has closed it"],
@@ -369,3 +386,85 @@ def test_a_new_attempt_takes_over_and_the_old_run_gets_nothing_more(permitted: S
     assert codes(refused)[0] == "release"
     assert permit_of(new) > first
     assert codes(check_again(old, needs=ROLLBACK))[0] == "release"
+
+
+def extend(station: Station, start: datetime, end: datetime) -> None:
+    """Have more time granted to the release's change, by a second person."""
+    change = station.change(station.train(begin=False)).id
+
+    def unit(user: str) -> AbstractContextManager[Unit]:
+        return station.ledger.write(person(user), DAG, station.clock())
+
+    def found(user: str) -> Person:
+        found = station.people.find(user)
+        assert found is not None
+        return found
+
+    with unit("rita") as opened:
+        asked = ask_extension(
+            opened,
+            found("rita"),
+            load_calendar(calendar(station)),
+            change,
+            window="extended",
+            span=Span(start, end),
+            reason="The migration takes longer",
+        )
+    with unit("olga") as opened:
+        given = decide_extension(
+            opened,
+            found("olga"),
+            load_calendar(calendar(station)),
+            str(asked.id),
+            grant=True,
+            reason="seen",
+        )
+    assert given.ok, given.message
+
+
+@pytest.mark.parametrize("start", [OPENING, WINDOW_ENDS], ids=["around it", "right after it"])
+def test_an_extension_that_is_granted_meanwhile_prolongs_the_permit(
+    permitted: Station, start: datetime
+) -> None:
+    train = permitted.train(begin=False)
+    fence = permit_of(train)
+    permitted.clock.now = WINDOW_ENDS - ROLLBACK + timedelta(minutes=1)
+    assert closing(train, permitted.clock()) is not None
+    extend(permitted, start, WINDOW_ENDS + timedelta(hours=2))
+    assert closing(train, permitted.clock()) is None
+    for later in (timedelta(0), timedelta(minutes=30)):
+        permitted.clock.now += later
+        decision = check_again(train, needs=ROLLBACK)
+        assert decision.permit is not None, decision.message
+        assert decision.permit.fence == fence
+    (row,) = permitted.rows(schema.permit)
+    assert row.expires_at == WINDOW_ENDS + timedelta(hours=2) - needs_of(train).rollback
+    (record,) = permitted.bodies("permit.prolonged")
+    assert "EXT-" in record["message"]
+    permitted.clock.now = WINDOW_ENDS + timedelta(hours=2) - timedelta(minutes=5)
+    assert check_again(train, needs=ROLLBACK).permit is None
+
+
+def test_an_extension_that_begins_after_a_gap_prolongs_nothing(permitted: Station) -> None:
+    train = permitted.train(begin=False)
+    permit_of(train)
+    permitted.arrange(
+        "INSERT INTO calendar_extension (id, change_id, content_hash, window_name, starts_at,"
+        " ends_at, systems, reason, state, requested_by, requested_at, decided_by, decided_at)"
+        f" SELECT 'EXT-000001', id, content_hash, 'extended', '{WINDOW_ENDS + ROLLBACK}',"
+        f" '{WINDOW_ENDS + timedelta(hours=2)}', '{{api}}', 'x', 'granted', 'rita',"
+        f" '{IN_WINDOW}', 'olga', '{IN_WINDOW + ROLLBACK}' FROM change",
+        f"UPDATE slot SET during = tstzrange('{OPENING}', '{WINDOW_ENDS + timedelta(hours=2)}')"
+        " WHERE released_at IS NULL",
+    )
+    permitted.clock.now = WINDOW_ENDS + ROLLBACK + timedelta(minutes=1)
+    assert codes(check_again(train, needs=ROLLBACK)) == ["permit"]
+
+
+def test_an_extension_from_before_the_permit_counts_once(permitted: Station) -> None:
+    extend(permitted, OPENING, WINDOW_ENDS + timedelta(hours=1))
+    train = permitted.train(begin=False)
+    permit_of(train)
+    (row,) = permitted.rows(schema.permit)
+    assert row.expires_at == WINDOW_ENDS + timedelta(hours=1) - needs_of(train).rollback
+    assert not permitted.bodies("permit.prolonged")

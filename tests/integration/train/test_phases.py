@@ -5,21 +5,24 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import asdict
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import insert, update
 
 from include.deploy.target import Colour
 from include.deploy.targets.factory import open_target
 from include.errors import TargetError
 from include.instants import parse_instant
-from include.ledger import schema
+from include.ledger import Actor, Subject, schema
 from include.permits.conditions import evaluate
 from include.releases.phases import production, rollback
 from include.releases.repository import Repository
 from include.releases.window_clock import needs_of
 from tests.integration.conftest import PostgresServer
 from tests.integration.train.killing import Killed, killing
+from tests.integration.train.paper import DAG
 from tests.integration.train.works import CLOSING, PRODUCTION, Works, open_works
 
 
@@ -104,6 +107,27 @@ def test_a_version_that_fails_under_traffic_goes_back(works: Works) -> None:
     works.conclude(again, failed=True)
 
 
+def test_who_finds_a_version_bad_leads_people_back_at_once_and_the_later_task_finds_it_done(
+    works: Works,
+) -> None:
+    before = works.served()
+    train = works.depart(fault="errors")
+    assert rollback.go_back_at_once(train).reason == "not_needed"
+    assert works.until_no(train, *PRODUCTION).reason == "error_rate"
+    assert rollback.go_back_at_once(train).reason == "rolled_back"
+    assert works.served() == before
+    assert not works.conclude(train, failed=True).ok
+    assert works.state(train)[0] == "rolled_back"
+    attempt = {"id": train.release, "version": str(train.plan.attempt)}
+    (done,) = [
+        body for body in works.bodies("rollback.done") if attempt.items() <= body["subject"].items()
+    ]
+    assert done["reason"] == "rolled_back"
+    (lock,) = [row for row in works.rows(schema.release_lock) if row.unlocked_at is None]
+    assert lock.release_id == train.release
+    works.unlock()
+
+
 def test_a_watch_that_was_marked_done_by_hand_leaves_nobody_on_the_new_version(
     works: Works,
 ) -> None:
@@ -183,6 +207,42 @@ def test_a_window_that_closes_in_mid_canary_leads_back_as_declared(works: Works)
     works.unlock()
 
 
+def test_an_incident_in_mid_canary_gives_the_new_version_no_more_and_leads_back(
+    works: Works,
+) -> None:
+    before = works.served()
+    train = works.depart(strategy="canary")
+    assert works.until_no(train, *PRODUCTION[:-2]).ok
+    table = schema.incident
+    subject = Subject(kind="incident", id="INC-canary")
+
+    def break_down() -> None:
+        own = asdict(train.subject)
+        while not any(
+            item["subject"].items() <= own.items() for item in works.bodies("watch.began")
+        ):
+            time.sleep(0.05)
+        with works.ledger.write(Actor.service("test"), DAG, works.clock()) as unit:
+            row = {"id": subject.id, "severity": "P1", "title": "x", "systems": ["api"]}
+            unit.execute(insert(table).values(**row, opened_at=unit.now))
+            unit.append("incident.opened", subject, message="opened")
+
+    breaking = threading.Thread(target=break_down)
+    breaking.start()
+    done = production.switch_traffic(train)
+    breaking.join()
+    assert (done.ok, done.reason) == (False, "permit_withdrawn"), done.message
+    assert "P1 INC-canary is open" in done.message
+    slot = Colour(train.result("deploy_green")["slot"])
+    assert works.production.weights()[slot] < 100
+    works.conclude(train, failed=True)
+    assert works.served() == before
+    works.unlock()
+    with works.ledger.write(Actor.service("test"), DAG, works.clock()) as unit:
+        unit.execute(update(table).values(closed_at=unit.now))
+        unit.append("incident.closed", subject, message="closed")
+
+
 def test_a_window_that_closes_after_the_switch_lets_the_watch_finish(works: Works) -> None:
     train = works.depart()
     assert works.until_no(train, *PRODUCTION[:-1]).ok
@@ -217,17 +277,22 @@ def test_nobody_is_led_back_to_a_version_that_does_not_answer(works: Works) -> N
     assert works.production.weights()[slot] == 100
     works.production.stage(held, slot.other, works.newest_fence())
     assert works.conclude(train, failed=True).ok is False
+    assert works.state(train) == ("rolled_back", "error_rate")
     assert works.served() == held.version
     works.unlock()
 
 
+@pytest.mark.parametrize(
+    ("strategy", "shifts"),
+    [("blue_green", 1), pytest.param("canary", 4, marks=pytest.mark.faults)],
+)
 def test_a_train_that_is_killed_at_every_point_and_repeated_ends_as_if_it_never_had_been(
-    works: Works,
+    works: Works, strategy: str, shifts: int
 ) -> None:
     """Before and after every side effect of every step in production, the process dies; the step
     is then run again, as Airflow would."""
     before = works.served()
-    train = works.depart()
+    train = works.depart(strategy=strategy)
     deaths = []
     with works.people_at_work() as people, killing() as killer:
         for phase in PRODUCTION:
@@ -258,8 +323,9 @@ def test_a_train_that_is_killed_at_every_point_and_repeated_ends_as_if_it_never_
     ]
     for event in ("backup.taken", "backup.proven", "deploy.began", "deploy.staged"):
         assert succeeded.count(event) == 1, event
-    for event in ("deploy.switch_began", "deploy.traffic_shifted", "deploy.switched"):
+    for event in ("deploy.switch_began", "deploy.switched"):
         assert succeeded.count(event) == 1, event
+    assert succeeded.count("deploy.traffic_shifted") == shifts
     fence = train.result("deploy_green")["fence"]
     assert works.one(schema.permit, train).fence == fence
     assert works.one(schema.backup, train).proven_at is not None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import timedelta
 
 import pytest
@@ -34,7 +35,7 @@ def test_a_freeze_that_begins_within_a_day_is_announced_once(
     freeze = train.plan.feature_freeze
     planned = station.rows(schema.release)[0].created_at
     for hours in (30, 23, 12, 1, -1):
-        queue_reminders(station.ledger, people, freeze - timedelta(hours=hours))
+        queue_reminders(station.ledger, people, freeze - timedelta(hours=hours), zone="UTC")
     # A plan that was made within that day has said so itself.
     expected = 1 if planned < freeze - timedelta(days=1) else 0
     assert len(told(station, "freeze.soon")) == expected
@@ -55,7 +56,8 @@ def test_who_has_not_answered_is_reminded_at_half_time_and_near_the_end(
         unit.append("test", train.subject, message="asked")
     counts = []
     for hours in (1, 5.5, 6, 9.5, 9.6, 11):
-        counts.append(queue_reminders(station.ledger, people, start + timedelta(hours=hours)))
+        now = start + timedelta(hours=hours)
+        counts.append(queue_reminders(station.ledger, people, now, zone="America/New_York"))
         if hours == 6:
             with train.unit() as unit:
                 train.tell(
@@ -70,6 +72,9 @@ def test_who_has_not_answered_is_reminded_at_half_time_and_near_the_end(
     assert sum(counts) == 3 + freezes
     rows = [row for row in station.rows(schema.notice) if row.event == "checkpoint.reminder"]
     assert [row.people for row in rows] == [["sam"], ["olga"], ["olga"]]
+    for row in rows:
+        # On the clock of those who are asked, and in UTC.
+        assert re.search(r" E[SD]T \(.*UTC\)$", dict(row.fields)["Answer by"])
 
 
 def test_a_team_is_told_what_is_coming_to_its_systems(station: Station, train: Train) -> None:
@@ -102,5 +107,6 @@ def test_a_question_of_minutes_needs_no_reminder(station: Station, train: Train)
         )  # fmt: skip
         train.tell(unit, asks)
         unit.append("test", train.subject, message="asked")
-    queue_reminders(station.ledger, load_people(station.settings), start + timedelta(minutes=9))
+    people, now = load_people(station.settings), start + timedelta(minutes=9)
+    queue_reminders(station.ledger, people, now, zone="UTC")
     assert told(station, "checkpoint.reminder") == []

@@ -300,6 +300,7 @@ def test_a_failure_is_raised_also_where_it_cannot_be_recorded(
 
     def effect() -> Done:
         postgres.execute(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS false')
+        postgres.disconnect(name)
         raise TargetError("slot blue does not answer")
 
     try:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -14,12 +17,13 @@ from include.deploy.target import Colour
 from include.errors import BackupError
 from include.ledger import Actor, Subject, schema
 from include.releases.train import no_vendor
+from include.rollbacks.rollback import Wish, end_rollback, open_rollback
 from include.upkeep.drill import drill, newest_backups, prune
 from include.upkeep.reclaim import reclaim
 from include.upkeep.reconcile import Reconciled, reconcile
 from include.upkeep.upkeep import Upkeep
 from tests.integration.conftest import PostgresServer
-from tests.integration.train.paper import DAG
+from tests.integration.train.paper import DAG, person
 from tests.integration.train.works import CLOSING, PRODUCTION, Works, open_works
 
 
@@ -76,6 +80,8 @@ def test_traffic_that_somebody_moved_is_drift_and_locks_the_service(works: Works
     # The same state of affairs is one change, however often it is seen.
     assert look(works).reason == "drift"
     assert len(works.rows(schema.change)) == changes + 1
+    (told,) = [row for row in works.rows(schema.notice) if row.event == "drift.found"]
+    assert "50 %" in told.text
     train = works.depart()
     refused = works.until_no(train, *PRODUCTION)
     assert (refused.ok, refused.reason) == (False, "permit_refused")
@@ -96,6 +102,22 @@ def test_another_artefact_where_people_are_served_is_drift(works: Works) -> None
     assert str(slot) in found.message
     works.production.set_weights({slot: 100, slot.other: 0}, works.newest_fence())
     works.unlock()
+
+
+def test_a_rollback_whose_run_has_ended_keeps_nobody_from_looking(works: Works) -> None:
+    wish = Wish(service="hims-api", version=None, reason="slow", database=False)
+    with works.ledger.write(person("tomas"), DAG, works.clock()) as unit:
+        tomas = works.people.find("tomas")
+        key = open_rollback(
+            works.board_train, unit, wish, tomas, run_id="back", run_state=lambda *_: None
+        )
+    assert look(works).reason == "under_way"
+    ended = replace(job(works), run_state=lambda dag_id, run_id: "failed")
+    service = works.settings.service("hims-api")
+    assert reconcile(ended, service, pause=lambda _: None).reason == "agrees"
+    with job(works).unit() as unit:
+        end_rollback(unit, key, "failed")
+        unit.append("rollback.ended", Subject(kind="rollback", id=key), message="ended")
 
 
 def test_a_schema_that_nobody_released_is_drift(works: Works, postgres: PostgresServer) -> None:
@@ -126,6 +148,23 @@ def test_readings_that_do_not_agree_say_nothing(works: Works) -> None:
     assert [row for row in works.rows(schema.release_lock) if row.unlocked_at is None] == []
 
 
+@contextmanager
+def a_permit_in_force(works: Works) -> Iterator[None]:
+    """Open the released train's permit again for a while."""
+    (released,) = [row for row in works.rows(schema.permit) if row.used_at is not None]
+    table = schema.permit
+
+    def change(**values: Any) -> None:
+        with job(works).unit() as unit:
+            unit.execute(update(table).where(table.c.fence == released.fence).values(**values))
+            subject = Subject(kind="permit", id=str(released.fence))
+            unit.append("permit.arranged", subject, message="arranged for a test")
+
+    change(closed_at=None, expires_at=works.clock.now + timedelta(minutes=5))
+    yield
+    change(closed_at=released.closed_at, expires_at=released.expires_at)
+
+
 def test_the_slot_that_stands_by_is_kept_as_long_as_declared_and_then_emptied(
     works: Works,
 ) -> None:
@@ -140,6 +179,9 @@ def test_the_slot_that_stands_by_is_kept_as_long_as_declared_and_then_emptied(
     assert reclaim(job(works), service).reason == "kept"
     assert works.production.staged(slot.other) is not None
     works.clock.now += timedelta(hours=2)
+    with a_permit_in_force(works):
+        assert reclaim(job(works), service).reason == "kept"
+    assert works.production.staged(slot.other) is not None
     assert reclaim(job(works), service).reason == "reclaimed"
     assert works.production.staged(slot.other) is None
     assert works.production.weights()[slot] == 100
@@ -228,7 +270,11 @@ def test_a_deploy_that_nobody_drives_any_more_is_drift_once_its_permit_is_over(
     fence = int(train.result("deploy_green")["fence"])
     works.production.set_weights({slot: 5, slot.other: 95}, fence)
     assert look(works).reason == "under_way"
-    works.clock.now += timedelta(hours=3)
+    # Past the point of no return it may be on its way back: no drift until its slot is over.
+    permit = max(works.rows(schema.permit), key=lambda row: row.fence)
+    begun, works.clock.now = works.clock.now, permit.expires_at + timedelta(minutes=1)
+    assert look(works).reason == "under_way"
+    works.clock.now = begun + timedelta(hours=3)
     found = look(works)
     assert found.reason == "drift"
     assert "95 %" in found.message

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from sqlalchemy import insert
 
-from include.audit.verification import Finding, Verification
+from include.audit.finding import Finding
+from include.audit.verification import Verification
 from include.audit.watchman import acknowledge, record_verification
 from include.errors import LedgerError
 from include.ledger import Actor, Source, schema
@@ -136,7 +137,7 @@ def test_a_failed_verification_freezes_releases_until_a_person_acknowledges(
     assert watch(permitted, EDITED)
     assert refused_by_ledger(permitted)
     notice = [row for row in permitted.rows(schema.notice) if row.event == "ledger.alarm"]
-    assert [(row.severity, row.audience) for row in notice] == [("critical", "operations")]
+    assert [(row.severity, row.audience) for row in notice] == [("critical", "on_call")]
     for user, reason, said in (
         ("devi", "x", "not_eligible"),
         ("rita", "x", "not_eligible"),
@@ -174,11 +175,15 @@ def test_a_later_verification_that_finds_nothing_does_not_end_the_alarm(
 def test_the_command_verifies_a_train_and_records_that_it_did(
     permitted: Station, hims: Any
 ) -> None:
+    status, out, _ = hims(permitted, "audit", "verify", "--json")
+    answer = json.loads(out)
+    assert (status, answer["ok"], answer["findings"]) == (1, False, [])
+    assert "records are not sealed, the oldest from" in answer["problems"][0]
+    assert hims(permitted, "audit", "seal")[0] == 0
     status, out, err = hims(permitted, "audit", "verify", "--json")
     answer = json.loads(out)
     assert (status, answer["ok"], answer["first_bad"]) == (0, True, None), (out, err)
     assert answer["size"] == len(permitted.ledger.records()) - 1
-    assert hims(permitted, "audit", "seal")[0] == 0
     permitted.bend("UPDATE gate SET verdict = 'no_go' WHERE name = 'uat'")
     status, out, err = hims(permitted, "audit", "verify", "--json")
     answer = json.loads(out)
@@ -187,5 +192,5 @@ def test_the_command_verifies_a_train_and_records_that_it_did(
     assert answer["first_bad"] == answer["findings"][0]["seq"]
     assert "releases are frozen" in err
     events = [body["outcome"] for body in permitted.bodies("ledger.verified")]
-    assert events == ["success", "failure"]
+    assert events == ["unknown", "success", "failure"]
     assert "ledger" in codes(issue(permitted.train(begin=False)))

@@ -42,7 +42,7 @@ def test_the_sample_s_duties_are_separated(hims: Any) -> None:
     answer = json.loads(out)
     assert (status, answer["ok"], answer["findings"], err) == (0, True, [], "")
     rights = {row["user"]: set(row["rights"]) for row in answer["matrix"]}
-    assert rights["sam"] == {"vote"}
+    assert rights["sam"] == {"vote", "decide"}
     assert rights["olga"] == {"vote", "decide", "unlock_service", "roll_back"}
     assert rights["rita"] == {"start_release", "unlock_service", "roll_back", "decide"}
     assert rights["audra"] == {"read_everything"}

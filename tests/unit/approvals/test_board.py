@@ -130,6 +130,15 @@ def test_a_type_without_a_rule_is_refused(config: ConfigCopy) -> None:
             "rules.normal.asked",
             "names a seat twice",
         ),
+        (
+            "  normal:\n",
+            "  standard: {mandatory: [qa_lead], asked: [qa_lead], votes: 1, chair: false}\n"
+            "  normal:\n",
+            "rules.standard",
+            "is no type of change that is voted on",
+        ),
+        ("votes_last: 14d", "votes_last: 0d", "votes_last", "nobody could answer"),
+        ("answer_in: 1h", "answer_in: 0s", "rules.emergency.answer_in", "nobody could answer"),
         ("votes: 4", "votes: 5", "rules.normal.votes", "is more than the seats asked"),
         ("votes: 4", "votes: 0", "rules.normal.votes", "greater than or equal to 1"),
         ("timezone: America/New_York", "timezone: EST", "timezone", "America/New_York"),
@@ -143,6 +152,14 @@ def test_a_type_without_a_rule_is_refused(config: ConfigCopy) -> None:
             "checkpoints.go_no_go",
             "is required",
         ),
+        ("unit_tests: [qa_lead,", "unit_tests: [qa_led,", "checklist.unit_tests.0", '"qa_lead"'),
+        ("  unit_tests:", "  unit_test:", "checklist.unit_test", 'did you mean "unit_tests"'),
+        (
+            "security_tests: [security_officer]",
+            "security_tests: []",
+            "checklist.security_tests",
+            "at least 1",
+        ),
     ],
 )
 def test_what_could_never_be_decided_is_refused(
@@ -153,6 +170,17 @@ def test_what_could_never_be_decided_is_refused(
         board(config)
     assert [problem.key for problem in refused.value.problems] == [key]
     assert said in refused.value.problems[0].message
+
+
+def test_that_nobody_decides_on_emergencies_is_told_before_there_is_one(
+    config: ConfigCopy,
+) -> None:
+    config.replace(APPROVALS, "  emergency:\n", "  emergancy:\n")
+    with pytest.raises(ConfigError) as refused:
+        board(config)
+    said = {problem.key: problem.message for problem in refused.value.problems}
+    assert 'did you mean "emergency"' in said["rules.emergancy"]
+    assert "is required" in said["rules.emergency"]
 
 
 def test_a_rule_that_leaves_out_the_chair_could_never_approve(config: ConfigCopy) -> None:

@@ -152,3 +152,10 @@ def test_the_chair_has_to_vote_also_where_it_is_not_mandatory() -> None:
 def test_a_rejection_says_who_and_why() -> None:
     found = tally(NORMAL, [vote("security_officer", "reject", comment="no threat model")], HASH)
     assert found.message == "security officer (p-security_officer) rejected it: no threat model"
+
+
+def test_what_a_seat_has_against_what_goes_ahead_is_told_with_it() -> None:
+    votes = [*(vote(seat) for seat in SIX[:3]), vote(SIX[3], "reject", comment="no capacity")]
+    found = tally(NORMAL, votes, HASH)
+    assert found.verdict == "go"
+    assert "against it: operations manager (p-operations_manager): no capacity" in found.message

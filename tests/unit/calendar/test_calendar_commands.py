@@ -14,6 +14,7 @@ import pytest
 
 from include.cli import main
 from tests.unit.calendar.conftest import STANDARD
+from tests.unit.config_copy import ConfigCopy
 
 ROOT = Path(__file__).parents[3]
 
@@ -96,6 +97,25 @@ def test_next_gives_the_opening_or_null(config: Path) -> None:
     assert (none.returncode, none.stdout) == (1, "null\n")
 
 
+@pytest.mark.parametrize(
+    ("window", "said"), [("extended", "an approval grants it"), ("emergency", "--incident ID")]
+)
+def test_a_window_without_hours_is_told_from_one_too_short(window: str, said: str) -> None:
+    none = hims("next", "--needs", "1h", "--window", window)
+    assert none.returncode == 1
+    assert f"{window} has no hours of its own" in none.stdout
+    assert said in none.stdout
+
+
+def test_what_is_left_of_a_slot_is_told_on_both_clocks(config: Path) -> None:
+    cut = config.read_text().replace("2026-12-19T00:00", "2026-12-19T03:00")
+    config.write_text(cut)
+    days = ("--from", "2026-12-18T00:00:00Z", "--to", "2026-12-20T00:00:00Z")
+    said = hims("list", *days, config=config).stdout
+    left = "Sat 19 Dec 2026 02:00–03:00 EST (2026-12-19T07:00:00Z – 2026-12-19T08:00:00Z)"
+    assert f"  open {left}\n" in said
+
+
 def test_ics_is_the_feed_itself_with_the_line_ends_it_must_have(config: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "include.cli", "calendar", "ics", "--config", str(config),
@@ -149,6 +169,10 @@ def test_year_lays_twelve_months_of_trains_on_the_calendar(config: Path) -> None
     assert said["trains"][0]["slot"]["local"] == "Sat 9 Jan 2027 02:00–04:00 EST"
     assert said["trains"][0]["collisions"][0]["code"] == "blackout"
     assert said["frozen"]["days"] == 365
+    assert [train["month"] for train in said["neighbours"]] == ["2028-01"]
+    assert (
+        "major of 2028-01, of another year" in hims("year", "--from", "2027", config=config).stdout
+    )
 
 
 @pytest.mark.parametrize(
@@ -158,6 +182,8 @@ def test_year_lays_twelve_months_of_trains_on_the_calendar(config: Path) -> None
         (["state", "--at", "yesterday"], "is not an instant"),
         (["next", "--needs", "long"], "is not a duration"),
         (["next"], "--needs"),
+        (["state", "--incident", ""], "an emergency needs its incident"),
+        (["explain", "--incident", " "], "an emergency needs its incident"),
         (["next", "--needs", "1h", "--window", "standart"], 'did you mean "standard"'),
         (["list", "--from", "2026-12-02T00:00:00Z", "--to", "2026-12-01T00:00:00Z"], "before"),
         (["year", "--from", "2027-13"], "is not a month"),
@@ -246,8 +272,59 @@ def test_every_question_takes_the_instant_that_counts_as_now(config: Path) -> No
 
 
 @pytest.mark.parametrize(
-    "wrong", [("--system", "api,portal"), ("--system", ""), ("--environment", "pro/duction")]
+    "question",
+    [["state"], ["list"], ["next", "--needs", "55m"], ["ics"], ["explain"], ["conflicts"], ["year"],
+     ["plan", "hims-api", "9.9.9", "--type", "minor"]],
+)  # fmt: skip
+@pytest.mark.parametrize(
+    ("wrong", "remedy"),
+    [
+        ("prodution", 'did you mean "production"? Known: production, staging'),
+        ("moon", "known: production, staging"),
+        ("*", "known: production, staging"),
+        ("", "known: production, staging"),
+        ("rehearsal", "known: production, staging"),
+    ],
 )
+def test_an_environment_in_which_nothing_runs_is_misuse_and_never_open(
+    question: list[str], wrong: str, remedy: str, config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["calendar", *question, "--environment", wrong, "--config", str(config)])
+    assert ended.value.code == 2
+    told = capsys.readouterr()
+    assert f'there is no environment "{wrong}"' in told.err
+    assert remedy in told.err
+    assert told.out == ""
+
+
+def test_a_freeze_of_an_environment_in_which_nothing_runs_is_misuse(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["freeze", "add", "--user", "x", "--reason", "x", "--for", "1h",
+              "--environment", "*", "--environment", "stagin"])  # fmt: skip
+    assert ended.value.code == 2
+    said = capsys.readouterr().err
+    assert 'there is no environment "stagin"; did you mean "staging"? Known: production' in said
+
+
+def test_the_environments_that_are_known_are_those_of_the_services(
+    config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = ConfigCopy(tmp_path / "config")
+    monkeypatch.setenv("HIMS_CONFIG", str(copy.directory))
+    copy.replace("services/hims-api.yaml", "  staging:", "  acceptance:")
+    (copy.directory / "values/environments/staging.yaml").unlink()
+    (copy.directory / "services/hims-web.yaml").unlink()
+    asked = ["calendar", "list", "--config", str(config), "--environment"]
+    assert main([*asked, "acceptance"]) == 0
+    assert main([*asked, "production"]) == 0
+    with pytest.raises(SystemExit):
+        main([*asked, "staging"])
+
+
+@pytest.mark.parametrize("wrong", [("--system", "api,portal"), ("--system", "")])
 def test_a_name_that_no_calendar_could_know_is_misuse_and_never_open(
     wrong: tuple[str, str], config: Path
 ) -> None:
@@ -292,3 +369,19 @@ def test_an_id_that_would_garble_a_terminal_is_misuse(key: str, config: Path) ->
     assert (done.returncode, done.stdout) == (2, "")
     assert "write it like CHG-000007" in done.stderr
     assert "\x1b" not in done.stderr
+
+
+def test_a_system_that_nothing_names_is_answered_and_told(config: Path) -> None:
+    at = ("--at", "2026-11-28T07:30:00Z", "--json")
+    asked = hims("state", *at, "--system", "apii", "--system", "frontend", config=config)
+    assert asked.returncode == 0
+    assert json.loads(asked.stdout)["open"] is True
+    assert asked.stderr == (
+        'hims: nothing names a system "apii"; did you mean "api"?; '
+        "only rules for all systems are asked\n"
+    )
+    config.write_text(
+        STANDARD
+        + "\nblackouts:\n  x: {start: 2026-12-01, end: 2026-12-02, reason: x, systems: [lab]}\n"
+    )
+    assert hims("state", *at, "--system", "lab", config=config).stderr == ""

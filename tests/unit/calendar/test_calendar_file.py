@@ -51,6 +51,8 @@ def refused(load: Load, text: str) -> str:
         ("rrule: FREQ=WEEKLY;BYDAY=SA", "dates: [2026-02-30]", "windows.standard.dates.0"),
         ("rrule: FREQ=WEEKLY;BYDAY=SA", "dates: [2026-12-05, 2026-12-05]", "given twice"),
         ("cutoff: 20m", "cutof: 20m", 'unknown key; did you mean "cutoff"'),
+        ("cutoff: 20m", "kind: standart", "windows.standard.kind: must be 'standard', 'extended' "
+         "or 'emergency' (given: 'standart'); did you mean \"standard\"?"),
         ("cutoff: 20m", "cutoff: 20", "windows.standard.cutoff"),
         ("cutoff: 20m", "cutoff: 2h", "2h leaves no time to start in a window of 2h"),
         ("cutoff: 20m", "every: 10m", 'needs "open_for" beside it'),
@@ -81,6 +83,9 @@ def test_a_wrong_window_is_refused(load: Load, old: str, new: str, said: str) ->
     ("old", "new", "said"),
     [
         ("    reason: Year-end\n", "", '"reason" is required'),
+        ("reason: Year-end", 'reason: " "', "reason: is blank"),
+        ("reason: Year-end", 'reason: Year-end\n    exceptions: [{owner: " ", reason: Tax, '
+         "control: Two people, end: 2026-12-20}]", "exceptions.0.owner: is blank"),
         ("2027-01-04T00:00", "2026-12-19T00:00", "calendar.yaml:14: blackouts.year-end.end: is not "
          "after start (the end is exclusive)"),
         ("2027-01-04T00:00", '"04:00"', "add its date"),
@@ -263,3 +268,30 @@ def test_windows_that_open_too_often_to_be_compared_are_refused(load: Load) -> N
     text = "timezone: America/New_York\nwindows:\n"
     text += "".join(f"  x{n}: {{{entry}}}\n" for n, entry in enumerate(entries))
     assert "windows: windows that may overlap open more than 150,000 times" in refused(load, text)
+
+
+def test_a_blackout_of_an_environment_in_which_nothing_runs_is_refused(load: Load) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load(
+            STANDARD
+            + """
+blackouts:
+  audit: {start: 2026-11-27T00:00, end: 2026-11-30T00:00, reason: Audit, environments: [staging]}
+  close:
+    start: 2026-12-27T00:00
+    end: 2026-12-30T00:00
+    reason: Year-end
+    environments:
+      - staging
+      - prodution
+      - "*"
+      - moon
+"""
+        )
+    line = STANDARD.count("\n") + 10
+    assert [str(problem) for problem in caught.value.problems] == [
+        f'calendar.yaml:{line}: blackouts.close.environments.1: there is no environment "prodution"'
+        '; did you mean "production"? Known: production, staging',
+        f'calendar.yaml:{line + 2}: blackouts.close.environments.3: there is no environment "moon"'
+        "; known: production, staging",
+    ]

@@ -75,6 +75,23 @@ def test_a_plan_without_an_opening_begins_where_it_says(
     assert read_work(file, calendar).start == datetime(2025, 2, 3, 5, tzinfo=UTC)
 
 
+@pytest.mark.parametrize(
+    ("now", "start"),
+    [
+        ("2025-01-20T00:00", "2025-02-08T07:00"),
+        ("2025-02-08T08:00", "2025-02-08T08:00"),
+        ("2025-02-08T12:00", "2025-02-15T07:00"),
+        ("2025-03-01T00:00", "2025-02-08T07:00"),
+    ],
+)
+def test_while_its_time_lasts_a_plan_looks_ahead(
+    calendar: ChangeCalendar, file: Path, now: str, start: str
+) -> None:
+    moment = datetime.fromisoformat(now).replace(tzinfo=UTC)
+    begins = read_work(file, calendar, now=moment).start
+    assert begins == datetime.fromisoformat(start).replace(tzinfo=UTC)
+
+
 def test_work_that_does_not_fit_and_its_way_back_is_told_by_the_file(
     calendar: ChangeCalendar, file: Path
 ) -> None:

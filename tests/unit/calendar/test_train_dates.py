@@ -132,24 +132,6 @@ def test_a_year_has_a_train_a_month_and_every_third_is_a_major(load: Load) -> No
     assert set(year.code_frozen) < set(year.feature_frozen)
 
 
-def test_the_frozen_days_of_a_year_are_those_that_a_walk_through_its_days_finds(
-    load: Load,
-) -> None:
-    calendar = load(CALENDAR)
-    year = lay_year(
-        calendar, date(2026, 9, 1), cadence=CADENCE,
-        feature_lead=14 * DAY, code_lead=7 * DAY, needs=HOUR,
-    )  # fmt: skip
-    frozen = set()
-    at = year.span.start
-    while at < year.span.end:
-        for train in year.trains:
-            if train.dates and train.dates.span.start <= at < train.dates.span.end:
-                frozen.add(at.astimezone(NEW_YORK).date())
-        at += timedelta(minutes=30)
-    assert set(year.feature_frozen) == frozen
-
-
 def test_trains_that_overlap_and_months_without_a_slot_are_told(load: Load) -> None:
     calendar = load(CALENDAR.replace("2026-12-19T00:00", "2026-11-29T00:00"))
     year = lay_year(
@@ -168,3 +150,84 @@ def test_a_cadence_that_nobody_knows_is_refused(load: Load) -> None:
             load(CALENDAR), date(2027, 1, 1), cadence={"minor": "montly"},
             feature_lead=DAY, code_lead=DAY, needs=HOUR,
         )  # fmt: skip
+
+
+def frozen_by_walking(calendar: ChangeCalendar, first: date, lead: timedelta) -> set[date]:
+    """Walk through the year's half hours, and through the trains of each month around it."""
+    start = datetime(first.year, first.month, 1, tzinfo=NEW_YORK)
+    end = datetime(first.year + 1, first.month, 1, tzinfo=NEW_YORK)
+    spans = []
+    for number in range(-3, 24):
+        month = first.month - 1 + number
+        begin = datetime(first.year + month // 12, month % 12 + 1, 1, tzinfo=NEW_YORK)
+        opening = calendar.next(needs=HOUR, not_before=begin.astimezone(UTC))
+        assert opening is not None
+        if opening.start.astimezone(NEW_YORK).month == begin.month:
+            spans.append((lead_before(opening.start, lead, NEW_YORK), opening.end))
+    found = set()
+    at = start.astimezone(UTC)
+    while at < end.astimezone(UTC):
+        if any(begin <= at < over for begin, over in spans):
+            found.add(at.astimezone(NEW_YORK).date())
+        at += timedelta(minutes=30)
+    return found
+
+
+@pytest.mark.parametrize("lead", [10 * DAY, 14 * DAY, 70 * DAY])
+@pytest.mark.parametrize("first", [date(2025, 1, 1), date(2026, 9, 1), date(2028, 1, 1)])
+def test_days_that_trains_of_the_months_around_it_freeze_are_days_of_the_year(
+    load: Load, first: date, lead: timedelta
+) -> None:
+    calendar = load(CALENDAR)
+    year = lay_year(
+        calendar, first, cadence=CADENCE, feature_lead=lead, code_lead=7 * DAY, needs=HOUR
+    )
+    assert set(year.feature_frozen) == frozen_by_walking(calendar, first, lead)
+    assert len(year.trains) == 12
+    assert {one.month for one in year.neighbours}.isdisjoint(one.month for one in year.trains)
+
+
+def test_a_january_train_freezes_days_of_the_december_before_it(load: Load) -> None:
+    year = lay_year(
+        load(STANDARD), date(2025, 1, 1), cadence=CADENCE,
+        feature_lead=14 * DAY, code_lead=7 * DAY, needs=HOUR,
+    )  # fmt: skip
+    # 3 January 2026 is a Saturday: its features are frozen from 20, its code from 27 December.
+    assert [one.name for one in year.neighbours] == ["major of 2026-01"]
+    december = [day.day for day in year.feature_frozen if day.month == 12 and day.day > 6]
+    assert december == list(range(20, 32))
+    assert [day.day for day in year.code_frozen if day.day > 6 and day.month == 12] == [
+        27, 28, 29, 30, 31,
+    ]  # fmt: skip
+
+
+def test_a_slot_of_december_that_ends_in_january_freezes_days_of_both(load: Load) -> None:
+    calendar = load("""
+timezone: America/New_York
+windows:
+  turn: {dates: [2026-12-30], start: "22:00", end: "06:00", end_day: 3}
+  later: {dates: [2027-02-06], start: "02:00", end: "04:00"}
+""")
+    year = lay_year(
+        calendar, date(2027, 1, 1), cadence=CADENCE, feature_lead=DAY, code_lead=DAY, needs=HOUR
+    )
+    assert [one.name for one in year.neighbours] == ["minor of 2026-12"]
+    assert year.feature_frozen[:3] == (date(2027, 1, 1), date(2027, 1, 2), date(2027, 2, 5))
+
+
+def test_an_overlap_with_a_train_of_the_next_year_is_told(load: Load) -> None:
+    year = lay_year(
+        load(STANDARD), date(2026, 1, 1), cadence=CADENCE,
+        feature_lead=35 * DAY, code_lead=7 * DAY, needs=HOUR,
+    )  # fmt: skip
+    assert ("minor of 2026-12", "major of 2027-01") in year.overlaps
+    assert all("2026" in one + other for one, other in year.overlaps)
+
+
+@pytest.mark.parametrize("first", [date(1800, 1, 1), date(2199, 12, 1)])
+def test_the_calendars_first_and_last_years_can_be_laid(load: Load, first: date) -> None:
+    year = lay_year(
+        load(STANDARD), first, cadence=CADENCE,
+        feature_lead=90 * DAY, code_lead=7 * DAY, needs=HOUR,
+    )  # fmt: skip
+    assert len(year.trains) == 12

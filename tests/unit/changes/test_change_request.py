@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from include.changes.catalogue import Catalogue
+from include.changes.conf import request_of
 from include.changes.draft import draft
 from include.changes.request import read_request
 from include.changes.runbook import frozen_steps
@@ -119,6 +120,14 @@ approvals_required: [technical_lead, technical_lead, chef]
          'did you mean "flag"'),
         ('title: "a\\nb"\ntype: normal\n', "title", "one line"),
         ('title: "a\\x07b"\ntype: normal\n', "title", "U+0007"),
+        ('title: "harmless \\u202e txt.exe"\ntype: normal\n', "title", "U+202E"),
+        ('title: "\\ufeff"\ntype: normal\n', "title", "U+FEFF"),
+        ('title: "\\u200e"\ntype: normal\n', "title", "is empty"),
+        ('title: x\ntype: normal\ndescription: "a\\u2067b"\n', "description", "U+2067"),
+        ("title: !!binary aGk=\ntype: normal\n", "title", "must be text"),
+        ("title: x\ntype: normal\n"
+         "implementation: {kind: dag, dag_id: change_implementation, conf: {change: CHG-000001}}\n",
+         "implementation.dag_id", "implements none"),
         ("title: x\ntype: normal\nschedule: {duration: 8d}\n", "schedule.duration", "seven days"),
         ("title: x\ntype: normal\nscope: {commits: [abc]}\n", "scope.commits.0", "pattern"),
         ("[]\n", "", "must hold a change request"),
@@ -136,6 +145,54 @@ def test_what_is_wrong_is_told_where_it_stands(
 def test_an_error_of_yaml_hides_no_other_error(catalogue: Catalogue) -> None:
     found = wrong("title: x\ntitle: y\ntype: wrong\nnonsense: 1\n", catalogue)
     assert set(found) == {"title", "type", "nonsense"}
+
+
+@pytest.mark.parametrize(
+    "hidden",
+    [
+        "schedule: {planned_start: tomorrow}",
+        "implementation: {kind: magic}",
+        "type: standard\nmodel: [telemedicine-flag]",
+        "type: standard\nmodel: telemedicine-flag\nparameters: [on]",
+    ],
+)
+def test_what_is_wrong_behind_very_many_other_things_is_no_surprise(
+    catalogue: Catalogue, hidden: str
+) -> None:
+    kind = "" if "type:" in hidden else "type: normal\n"
+    labels = "".join(f"- {number}\n" for number in range(50))
+    found = wrong(f"title: x\n{kind}labels:\n{labels}{hidden}\n", catalogue)
+    assert "labels.49" in found
+    assert "more thing" in found[""][1]
+
+
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        ('implementation: {kind: dag, dag_id: x, conf: {to: "a\\0b"}}', "implementation.conf.to"),
+        (
+            'implementation: {kind: dag, dag_id: x, conf: {"a\\0b": 1}}',
+            "implementation.conf.a\0b",
+        ),
+        (
+            'implementation: {kind: dag, dag_id: x, conf: {to: ["\\u202Ea"]}}',
+            "implementation.conf.to.0",
+        ),
+        ('scope: {commit_types: ["fix\\0"]}', "scope.commit_types.0"),
+    ],
+)
+def test_text_that_does_not_show_what_it_says_is_refused_wherever_it_stands(
+    catalogue: Catalogue, text: str, key: str
+) -> None:
+    line, message = wrong(f"title: x\ntype: normal\n{text}\n", catalogue)[key]
+    assert line == 3
+    assert "character U+" in message
+
+
+def test_half_a_character_in_a_form_is_told_as_a_fault_of_the_form(catalogue: Catalogue) -> None:
+    form = {"request": {"title": "\ud800", "type": "normal"}}
+    with pytest.raises(ConfigError, match="form:1: is not UTF-8"):
+        request_of(form, catalogue)
 
 
 def test_an_alias_bomb_is_refused(catalogue: Catalogue) -> None:
@@ -353,6 +410,26 @@ def test_a_parameter_s_value_is_never_read_as_another_parameter(config: ConfigCo
     )
     steps = frozen_steps(config.settings, "greet", {"one": "{two}", "two": "{one}"})
     assert steps[0]["run"] == ["{two}", "{one}"]
+
+
+@pytest.mark.parametrize(
+    ("step", "said"),
+    [
+        ("['{onne}']", "no step takes one"),
+        ('["{one}", "a\\0b"]', "word 2 holds the control character U+0000"),
+    ],
+)
+def test_a_runbook_that_could_not_run_as_it_reads_is_refused(
+    config: ConfigCopy, step: str, said: str
+) -> None:
+    config.write(
+        "runbooks/greet.yaml",
+        "title: greet\nparameters:\n  one: {description: a, pattern: '.*'}\n"
+        f"steps: [{{name: say, run: {step}}}]\n",
+    )
+    with pytest.raises(ConfigError) as refused:
+        frozen_steps(config.settings, "greet", {"one": "x"})
+    assert said in refused.value.problems[0].message
 
 
 def test_a_named_pipe_is_no_file_and_nobody_waits_for_it(

@@ -38,6 +38,7 @@ CHANGE: dict[str, Any] = {
     "strategy": "blue_green",
     "implementers": ["service:release_train"],
     "implementation": {"kind": "manual", "steps": ["restart it"]},
+    "on_close": "finish",
     "testing": {"unit_tests": "required"},
     "approvals_required": ["security_officer"],
     "model": None,

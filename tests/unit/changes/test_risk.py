@@ -4,11 +4,21 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from include.changes.catalogue import Catalogue
-from include.changes.risk import CONTROLS, LEVELS, RISKS, answers_of, assess
+from include.changes.risk import (
+    CONTROLS,
+    LEVELS,
+    RISKS,
+    answers_of,
+    assess,
+    load_risk_policy,
+)
+from include.errors import ConfigError
+from tests.unit.config_copy import ConfigCopy
 
 ANSWERS = st.dictionaries(
     st.sampled_from(RISKS), st.sampled_from(["none", "low", "medium", "high"])
@@ -70,3 +80,20 @@ def test_downtime_that_is_required_is_no_low_risk() -> None:
     assert answers_of({"risk": {"downtime_required": True}})["downtime"] == "medium"
     said = {"risk": {"downtime_required": True, "answers": {"downtime": "high"}}}
     assert answers_of(said)["downtime"] == "high"
+
+
+@pytest.mark.parametrize(
+    ("answers", "said"),
+    [
+        ("{none: 0, low: 1, medium: 2}", "have to be exactly: none, low, medium, high"),
+        ("{none: 0, low: 1, medium: 2, high: 3, severe: 4}", "have to be exactly"),
+        ("{none: 3, low: 2, medium: 1, high: 0}", "rise from none to high"),
+        ("{none: -9, low: 1, medium: 2, high: 3}", "none counts at least 0"),
+    ],
+)
+def test_answers_that_a_request_may_give_all_count_and_none_lowers_the_risk(
+    config: ConfigCopy, answers: str, said: str
+) -> None:
+    config.replace("risk.yaml", "{none: 0, low: 1, medium: 2, high: 3}", answers)
+    with pytest.raises(ConfigError, match=said):
+        load_risk_policy(config.settings)

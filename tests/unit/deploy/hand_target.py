@@ -76,6 +76,7 @@ class HandTarget:
         self.shares = {Colour.BLUE: 100, Colour.GREEN: 0}
         self.front = ""
         self.silent = False
+        self.silent_slots: set[Colour] = set()
         self.fence = 0
 
     @contextmanager
@@ -142,7 +143,7 @@ class HandTarget:
         return {}
 
     def traffic(self, slot: Colour) -> Traffic:
-        if self.silent:
+        if self.silent or slot in self.silent_slots:
             raise TargetError("the load balancer does not answer")
         held = self.slots[slot]
         return Traffic(

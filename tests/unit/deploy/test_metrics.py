@@ -26,7 +26,9 @@ from include.deploy.metrics.prometheus import PrometheusMetrics
 from include.deploy.metrics.sentry import SentryMetrics
 from include.deploy.metrics.source import Counts, MetricSource
 from include.deploy.target import Colour
+from include.deploy.targets.ecs import EcsTarget
 from include.errors import MetricsLost, TargetError
+from include.services.cloud import Ecs, SlotNames
 from include.services.metrics import Metrics
 from include.settings import ROOT, load_settings
 from tests.unit.deploy.hand_target import HandTarget, serving
@@ -227,7 +229,11 @@ def test_cloudwatch_adds_up_minutes_and_failed_connections() -> None:
 
 @pytest.mark.parametrize(
     "fake",
-    [FakeCloudWatch({}), FakeCloudWatch({"RequestCount": [1]}, "InternalError")],
+    [
+        FakeCloudWatch({}),
+        FakeCloudWatch({"RequestCount": [1]}, "InternalError"),
+        FakeCloudWatch({"RequestCount": [1]}, "PartialData"),
+    ],
 )
 def test_cloudwatch_without_data_or_with_half_an_answer_is_lost(fake: FakeCloudWatch) -> None:
     with pytest.raises(MetricsLost):
@@ -240,6 +246,42 @@ def test_cloudwatch_counts_nothing_before_a_minute_is_full() -> None:
     )
     with pytest.raises(MetricsLost, match="none is full"):
         source.counts(GREEN)
+
+
+class Minutes:
+    """Answers `get_metric_statistics` as the genuine client would hand it on: a sum per minute."""
+
+    def __init__(self) -> None:
+        self.requests: dict[datetime, float] = {}
+
+    def get_metric_statistics(self, **given: Any) -> dict[str, Any]:
+        points = [
+            {"Sum": count}
+            for minute, count in self.requests.items()
+            if given["StartTime"] <= minute < given["EndTime"]
+        ]
+        return {"Datapoints": points if given["MetricName"] == "RequestCount" else []}
+
+
+def test_what_an_ecs_target_counted_never_shrinks_while_hours_pass() -> None:
+    service = load_settings(ROOT / "config").service("hims-api")
+    slots = SlotNames(blue="b", green="g")
+    where = Ecs(
+        cluster="c", services=slots, target_groups=slots, listener="l", container="c", image="i",
+        addresses=slots, frontend="http://127.0.0.1:1",
+    )  # fmt: skip
+    placement = service.environments["production"].model_copy(update={"ecs": where})
+    service = service.model_copy(update={"environments": {"production": placement}})
+    now = [NOW]
+    watch = Minutes()
+    watch.requests = {NOW - timedelta(minutes=n): 100.0 for n in range(1, 61)}
+    target = EcsTarget(service, "production", None, None, watch, clock=lambda: now[0])
+    source = BalancerMetrics(target)
+    source.mark(GREEN)
+    for minute in range(5):
+        watch.requests[NOW + timedelta(minutes=minute)] = 10.0
+    now[0] += timedelta(minutes=5)
+    assert source.counts(GREEN) == Counts(requests=50, errors=0)
 
 
 def test_a_load_balancer_that_starts_anew_is_counted_from_nothing() -> None:

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler
 
 import pytest
 
@@ -86,6 +87,26 @@ def test_a_body_is_sent_as_json() -> None:
     with serving(note) as url:
         assert smoke(url, method="POST", body='{"a": 1}', status=201)[0]
     assert seen == [("POST", "application/json", b'{"a": 1}')]
+
+
+def test_whom_a_slot_sends_people_to_does_not_answer_for_it() -> None:
+    def leads(to: str) -> Callable[[BaseHTTPRequestHandler], None]:
+        def reply(handler: BaseHTTPRequestHandler) -> None:
+            if handler.path == "/y":
+                says()(handler)
+                return
+            handler.send_response(302)
+            handler.send_header("Location", to)
+            handler.send_header("Content-Length", "0")
+            handler.end_headers()
+
+        return reply
+
+    with serving(says()) as others, serving(leads(f"{others}/y")) as url:
+        assert smoke(url)[1] == "GET /x: status 302, expected 200"
+        assert smoke(url, status=302)[0]
+    with serving(leads("/y")) as url:
+        assert smoke(url)[0]
 
 
 def test_nobody_there_is_no_answer() -> None:

@@ -137,6 +137,19 @@ def test_lost_figures_are_inconclusive_and_no_pass(target: HandTarget) -> None:
     assert (seen.verdict, seen.reason) == ("inconclusive", "no_figures")
 
 
+@pytest.mark.parametrize(
+    ("share", "found"), [(100, ("go", "no_worse")), (25, ("inconclusive", "no_figures"))]
+)
+def test_no_figures_of_the_neighbour_matter_only_while_people_are_led_there(
+    target: HandTarget, share: int, found: tuple[str, str]
+) -> None:
+    target.shares = {BLUE: 100 - share, GREEN: share}
+    # As CloudWatch does: what nobody asked for has no data at all.
+    target.silent_slots.add(BLUE)
+    seen = look(target)
+    assert (seen.verdict, seen.reason) == found
+
+
 def test_without_figures_from_the_start_it_is_held_and_left_without_a_verdict(
     target: HandTarget,
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
 import re
 from datetime import UTC, datetime, timedelta
@@ -23,6 +24,8 @@ from include.notices import (
     report_texts,
 )
 from include.notices.catalogue import EVENTS
+from include.notices.notice import QueuedNotice
+from include.notices.slack_blocks import blocks, fallback_text
 from include.notices.writing import write
 from tests.unit.notices.test_texts import every_notice
 
@@ -36,9 +39,9 @@ def others() -> list[Notice]:
     due = NOW + day
     return [
         board_texts.cab_agenda(
-            sitting="CAB-2026-11-26", changes=["CHG-1: <b>"] * 30, decided_by=NOW, zone=ZONE
+            meeting="scheduled__1", changes=["CHG-1: <b>"] * 30, decided_by=NOW, zone=ZONE
         ),
-        board_texts.cab_minutes(sitting="CAB-2026-11-26", decisions=["CHG-1: approved"]),
+        board_texts.cab_minutes(meeting="scheduled__1", decisions=["CHG-1: approved"]),
         calendar_texts.window_opens(
             window="standard", opens=NOW, closes=due, starting=["CHG-1", "CHG-2"], zone=ZONE
         ),
@@ -46,7 +49,8 @@ def others() -> list[Notice]:
             window="standard", opens=NOW, closed=due, done=1, unfinished=["CHG-2"], zone=ZONE
         ),
         report_texts.report_ready(
-            report="Weekly change report", period="2026-W48", summary="3 changes."
+            report="weekly-2026-W48", title="Weekly change report", period="2026-W48",
+            summary="3 changes.", figures={}, digest="1",
         ),
         report_texts.upcoming(
             team="clinical", title="Clinical applications", systems=["api", "frontend"],
@@ -68,9 +72,9 @@ def others() -> list[Notice]:
             incident="INC-1", clock="response", percent=100, due=due, zone=ZONE
         ),
         alarm_texts.incident_resolved(incident="INC-1", how="restarted", lasted="2h"),
-        alarm_texts.ledger_alarm(key="17", reason="record 17 was changed"),
+        alarm_texts.ledger_alarm(key="17", finding="record 17 was changed"),
         alarm_texts.drift_found(
-            service="hims-api", environment="production", expected="2.2.0", found="2.1.0"
+            service="hims-api", environment="production", said="it serves 2.1.0", change="CHG-1"
         ),
         alarm_texts.run_failed(dag_id="d", run_id="r", task_id="t", reason="a defect"),
         *of_a_change(),
@@ -97,10 +101,16 @@ def of_a_change() -> list[Notice]:
         change_texts.checklist_asks(
             **asked, checkpoint="go or no-go", key="run-1", items=["Change team assembled"]
         ),
-        change_texts.checklist_said(**at, go=False, by="Ann", comment="not yet"),
+        change_texts.checklist_said(
+            **at, go=False, by="Ann", not_done=["Documentation updated"], comment="not yet"
+        ),
         change_texts.checklist_unanswered(**at, why="nobody answered in time"),
         change_texts.implemented(**of, key="run-1", outcome="it is in production"),
         change_texts.refused(**of, key="run-1", reasons=["the slot was emptied"]),
+        change_texts.stands_still(
+            **of, reasons=["not done"], broken=False, begun=True, key="run-1:0", link="http://x/y"
+        ),
+        change_texts.led_back(**of, key="2", why="a step failed", whole=False, plan="revert it"),
         change_texts.owed(**of, duty="reviewed", due=due, overdue=True, zone=ZONE),
     ]  # fmt: skip
 
@@ -128,6 +138,24 @@ def test_every_text_of_these_modules_is_shown_here() -> None:
     # Two functions tell of two events each.
     assert len({notice.event for notice in others()}) == len(functions) + 2
     assert len({notice.dedupe_key for notice in others()}) == len(others())
+
+
+def test_every_text_is_said_somewhere() -> None:
+    root = SOURCES.parent.parent
+    texts = set(SOURCES.glob("*texts.py"))
+    used: set[str] = set()
+    for folder in ("include", "plugins"):
+        for path in (root / folder).rglob("*.py"):
+            tree = ast.parse(path.read_text(encoding="utf-8"))
+            names = (getattr(node, "attr", getattr(node, "id", None)) for node in ast.walk(tree))
+            used.update(name for name in names if name)
+    for path in texts:
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.FunctionDef) and not node.name.startswith("_"):
+                assert node.name in used, f"{path.name}: nobody says {node.name}"
+    for event in EVENTS:
+        said = [path for path in texts if f'"{event}"' in path.read_text(encoding="utf-8")]
+        assert said, f"nothing says {event}"
 
 
 def test_no_two_texts_are_of_one_event() -> None:
@@ -160,9 +188,37 @@ def test_a_clock_that_runs_and_one_that_has_run_out_are_two_events() -> None:
 
 def test_a_long_agenda_says_how_much_is_left_out() -> None:
     assert others()[0].text.splitlines()[-1] == "… and 10 more"
+    long = board_texts.cab_minutes(meeting="1", decisions=[f"CHG-1: {'because ' * 40}"] * 20)
+    shown = fallback_text(QueuedNotice(id=1, notice=long, created_at=NOW, attempts=0))
+    lines = shown.splitlines()[1:]
+    assert lines[-1] == f"… and {20 - (len(lines) - 1)} more"
 
 
 def test_a_digest_groups_by_system_and_names_the_quiet_ones() -> None:
     digest = others()[5]
     assert list(digest.fields) == ["api"]
-    assert digest.text == "1 change in one week. Nothing for frontend."
+    assert digest.text == "1 change, one week. Nothing for frontend."
+
+
+def test_a_digest_that_is_too_long_to_be_shown_says_how_much_is_missing() -> None:
+    coming = [
+        report_texts.Coming(
+            id=f"CHG-{number:06d}", title="<" * 90, systems=("api",), start=NOW,
+            end=NOW + timedelta(hours=2), state="scheduled",
+        )
+        for number in range(22)
+    ]  # fmt: skip
+    digest = report_texts.upcoming(
+        team="clinical", title="Clinical applications", systems=["api"], coming=coming,
+        period="two weeks", zone=ZONE,
+    )  # fmt: skip
+    (queued,) = [QueuedNotice(id=1, notice=digest, created_at=NOW, attempts=0)]
+    (shown,) = [
+        block["text"]["text"]
+        for block in blocks(queued)
+        if block["type"] == "section" and block["text"]["type"] == "mrkdwn"
+    ]
+    lines = shown.splitlines()
+    assert lines[0] == "*api*"
+    assert lines[-1] == f"… and {22 - (len(lines) - 2)} more: ./hims digest"
+    assert all(line.endswith("UTC)") for line in lines[1:-1])

@@ -166,6 +166,15 @@ def test_fields_come_in_order_in_groups_of_ten() -> None:
     assert shown == [f"*{name}*\n{value}" for name, value in fields.items()]
 
 
+def test_a_field_that_holds_a_list_has_the_whole_width() -> None:
+    made = blocks(queued(fields={"a": "1", "list": "• x\n• y", "b": "2", "c": "3"}))
+    check(made)
+    sections = [block for block in made if block["type"] == "section"][-3:]
+    assert [item["text"] for item in sections[0]["fields"]] == ["*a*\n1"]
+    assert sections[1]["text"]["text"] == "*list*\n• x\n• y"
+    assert [item["text"] for item in sections[2]["fields"]] == ["*b*\n2", "*c*\n3"]
+
+
 def test_a_late_notice_says_so() -> None:
     made = blocks(queued(late="late: was due at Sat 28 Nov 2026 02:00 EST (07:00 UTC)"))
     assert "late: was due at Sat 28 Nov 2026 02:00 EST (07:00 UTC)" in every_text(made)[-1]
@@ -186,3 +195,26 @@ def test_what_nobody_must_miss_is_shown_in_the_channel_too(
     changed: dict[str, Any], shown: bool
 ) -> None:
     assert is_broadcast(queued(**changed).notice) is shown
+
+
+def test_a_summary_says_nothing_twice_and_no_name_that_is_for_machines() -> None:
+    opened = queued(thread="standard 2026-11-28T07:00:00Z", title="standard window is open")
+    closed = queued(
+        thread="standard 2026-11-28T07:00:00Z",
+        title="standard window is closed",
+        text="1 change done.",
+        standing=Standing(phase="closed"),
+    )
+    header, said, *_ = summary_blocks(summarise([opened.notice, closed.notice]))
+    assert header["text"]["text"] == "standard window is closed"
+    assert said["text"]["text"] == "1 change done."
+    begun = queued(thread="hims-api-2.3.0", title="hims-api-2.3.0: deploy has started")
+    over = queued(
+        thread="hims-api-2.3.0",
+        title="hims-api-2.3.0: released",
+        text="2.3.0 is verified.",
+        standing=Standing(phase="released"),
+    )
+    header, said, *_ = summary_blocks(summarise([begun.notice, over.notice]))
+    assert header["text"]["text"] == "hims-api-2.3.0: released"
+    assert said["text"]["text"] == "2.3.0 is verified."

@@ -75,6 +75,9 @@ def every_notice() -> list[Notice]:
             retrospective=date(2026, 12, 1),
         ),
         texts.rolled_back(release=R, version="2.3.0", back_to="2.2.0", reason="smoke failed"),
+        texts.schema_left(
+            release=R, serves="2.2.0", migrations="0003_x.sql (contract)", answers="It answers."
+        ),
         texts.no_way_back(release=R, migrations="0003_x.sql (contract)"),
         texts.rollback_asks(
             release=R, rollback="RBK-000001", lost="3 rows would be lost", people=["Ann", "Bo"],
@@ -93,12 +96,9 @@ def every_notice() -> list[Notice]:
         texts.checkpoint_unanswered(
             release=R, checkpoint="UAT", key="uat", message="nobody answered UAT in time"
         ),
-        texts.window_closed(release=R, closed=CLOSES, unfinished="the deploy had begun", zone=ZONE),
+        texts.window_closes(release=R, closes=CLOSES, unfinished="the deploy had begun", zone=ZONE),
         texts.backup_failed(release=R, database="hims", reason="the disk is full"),
         texts.deploy_step(release=R, step="warmed up", detail="all pages answer"),
-        texts.rollback_started(
-            release=R, version="2.3.0", back_to="2.2.0", reason="too many errors"
-        ),
     ]  # fmt: skip
 
 

@@ -13,9 +13,18 @@ from include.cli import main
         (("hims-web", "1.0.0"), "hims-web runs production on kubernetes"),
         (("hims-wbe", "1.0.0"), 'service "hims-wbe" is not configured'),
         (("hims-api", "2.3.0;id"), "is not a version"),
+        (("hims-api", ""), "is not a version"),
+        (("", "2.3.0"), 'service "" is not configured'),
         (("hims-api", "2.5.0", "--fault", "smoek"), "smoke"),
     ],
-    ids=["another target", "an unknown service", "shell characters", "an unknown fault"],
+    ids=[
+        "another target",
+        "an unknown service",
+        "shell characters",
+        "an empty version",
+        "an empty service",
+        "an unknown fault",
+    ],
 )
 def test_a_request_without_sense_is_misuse(
     capsys: pytest.CaptureFixture[str], words: tuple[str, ...], said: str

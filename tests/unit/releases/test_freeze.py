@@ -232,6 +232,9 @@ def test_a_wrong_key_in_a_list_of_exceptions_is_named_with_its_line(tmp_path: Pa
         ("* fix!: one", "breaking_change"),
         ("* note: a list of words\n* wip\n* see feat: two", None),
         ("  * feat: quoted deeper", None),
+        ('* Reapply "feat: two"', "type_not_allowed"),
+        ('* Revert "Revert "fix!: two""', "breaking_change"),
+        ('* Revert "feat: two"', None),
     ],
 )
 def test_a_squash_merge_is_judged_by_the_commits_that_its_body_lists(
@@ -239,6 +242,28 @@ def test_a_squash_merge_is_judged_by_the_commits_that_its_body_lists(
 ) -> None:
     found = judge(f"fix: squash (#9)\n\n{body}")
     assert (found.reason if found else None) == reason
+
+
+def test_a_list_right_below_the_subject_is_read_too() -> None:
+    found = judge("fix: squash (#9)\n* feat: one")
+    assert found is not None
+    assert found.reason == "type_not_allowed"
+
+
+@pytest.mark.parametrize(
+    ("subject", "body", "passes"),
+    [("feat: one", "", False), ("fix: one", "\n    feat: a word in its body\n", True)],
+)
+def test_the_log_that_git_writes_into_a_squash_is_read(
+    subject: str, body: str, passes: bool
+) -> None:
+    log = "".join(
+        f"commit {SHA}\nAuthor: A <a@example.org>\nDate:   Fri Nov 20 00:00:00 2026 +0000\n\n"
+        f"    {line}\n{body}\n"
+        for line in ("fix: two", subject)
+    )
+    found = judge(f"fix: squash\n\nSquashed commit of the following:\n\n{log}")
+    assert (found is None) is passes
 
 
 def test_taking_back_a_squash_merge_is_judged_as_a_revert() -> None:

@@ -71,7 +71,8 @@ def test_no_text_but_the_right_one_gets_through(key: str, value: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "value", [*HOSTILE, *TYPES[1:], "2026-11-28", "2026-11-28T02:00:00", "now"]
+    "value",
+    [*HOSTILE, *TYPES[1:], "2026-11-28", "2026-11-28T02:00:00", "9999-12-31T23:59:59Z", "now"],
 )
 def test_a_target_window_is_an_instant_or_nothing(value: Any) -> None:
     with pytest.raises(RequestError, match=r"^target_window: ") as refused:

@@ -18,7 +18,7 @@ START = datetime(2026, 11, 1, tzinfo=UTC)
 END = datetime(2026, 12, 1, tzinfo=UTC)
 AT = datetime(2026, 11, 7, 7, tzinfo=UTC)
 HOUR = timedelta(hours=1)
-NOTHING = Facts(start=START, end=END, as_of=None, service=None)
+NOTHING = Facts(start=START, end=END, as_of=None, service=None, observed=72 * HOUR)
 
 
 def change(**changed: object) -> ChangeFact:
@@ -89,6 +89,7 @@ def test_a_change_that_never_touched_production_is_neither_success_nor_failure(e
         ({"rolled_back": True, "outcome": "rolled_back"}, "was rolled back"),
         ({"outcome": "failed"}, "its review says failed"),
         ({"outcome": "successful_with_issues"}, "succeeded with issues"),
+        ({"outcome": None}, "was closed without a word on how it went"),
         ({"finished_at": AT + 2 * HOUR + timedelta(seconds=1)}, "overran its slot"),
         ({"started_at": AT - timedelta(seconds=1)}, "began before its slot"),
         ({"ended": "cancelled", "outcome": None}, "was given up after it had begun"),
@@ -109,6 +110,48 @@ def test_the_slots_own_end_is_inside_and_a_p4_or_a_late_incident_counts_for_noth
     fine = change(finished_at=AT + 2 * HOUR, incidents=(incident(1, "P4"),))
     assert score(with_changes(fine))["change_success_rate"].value == 1.0
     assert score(with_changes(change(incidents=(late,))))["change_success_rate"].value == 1.0
+
+
+def test_how_long_a_change_is_observed_is_said_and_kept_to() -> None:
+    late = replace(incident(3), opened_at=AT + HOUR + timedelta(hours=80))
+    deployed = DeploymentFact(
+        id=1, service="hims-api", version="2.3.0", release="hims-api-2.3.0", type="minor",
+        change="CHG-000001", at=AT, returned_at=None, incidents=(late,),
+    )  # fmt: skip
+    facts = replace(with_changes(change(incidents=(late,))), deployments=[deployed])
+    short, long = score(facts), score(replace(facts, observed=timedelta(days=4)))
+    assert (short["change_success_rate"].value, long["change_success_rate"].value) == (1.0, 0.0)
+    assert (short["change_fail_rate"].value, long["change_fail_rate"].value) == (0.0, 1.0)
+    assert "until 3d after its end" in short["change_success_rate"].formula
+    assert "within 4d" in long["change_fail_rate"].formula
+
+
+def test_a_success_that_is_still_observed_is_told_as_such_until_it_is_not() -> None:
+    deployed = DeploymentFact(
+        id=1, service="hims-api", version="2.3.0", release="hims-api-2.3.0", type="minor",
+        change="CHG-000001", at=AT, returned_at=None,
+    )  # fmt: skip
+    facts = replace(with_changes(change()), deployments=[deployed])
+    soon = score(replace(facts, asked_at=AT + 72 * HOUR))
+    rate, fails = soon["change_success_rate"], soon["change_fail_rate"]
+    assert rate.value == 1.0
+    assert rate.said.endswith("succeeded; 1 of these not yet observed for 3d")
+    assert rate.parts["still_observed_count"] == 1
+    assert rate.rows[0].why == "as planned, observed until 2026-11-10T08:00:00Z"
+    assert fails.parts["still_observed_count"] == 0
+    assert "1 deployment not yet observed for 30 days" in soon["defect_leakage"].said
+    sooner = score(replace(facts, as_of=AT + 71 * HOUR))["change_fail_rate"]
+    assert sooner.said == "0 of 1 deployment; 1 not yet observed for 3d"
+    late = score(replace(facts, asked_at=AT + 73 * HOUR))["change_success_rate"]
+    assert late.said.endswith("succeeded")
+    assert (late.parts["still_observed_count"], late.rows[0].why) == (0, "as planned")
+
+
+def test_an_incident_during_the_work_counts_and_one_before_it_does_not() -> None:
+    in_it = replace(incident(1), opened_at=AT)
+    before = replace(incident(1), opened_at=AT - timedelta(seconds=1))
+    assert score(with_changes(change(incidents=(in_it,))))["change_success_rate"].value == 0.0
+    assert score(with_changes(change(incidents=(before,))))["change_success_rate"].value == 1.0
 
 
 def test_several_incidents_on_one_deployment_are_one_failure() -> None:

@@ -107,7 +107,11 @@ def test_a_session_whose_leader_is_gone_is_still_its_family(spawn: Spawn, tmp_pa
     until(lambda: len(family(leader)) == 2)
     child.kill()
     child.wait()
-    assert [_command(one) for one in family(leader)] == ["sleep 62"]
+    left = family(leader)
+    try:
+        assert [_command(one) for one in left] == ["sleep 62"]
+    finally:
+        send(left, signal.SIGKILL)
 
 
 def test_a_recorded_number_that_a_stranger_has_now_is_left_alone(

@@ -1,0 +1,124 @@
+"""What becomes of a change when its window closes on it: finish, hold or lead back, as declared."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import func, select
+from sqlalchemy.engine import Connection
+
+from include.changes.case import Case, case_of
+from include.changes.change import Change, book_slot, load_change
+from include.changes.condition import plain, refusals
+from include.changes.desk import Desk
+from include.changes.guards import GUARDS
+from include.changes.machine import machine_of
+from include.changes.permit import MEANWHILE, issue_permit
+from include.changes.ruling import Ruling
+from include.changes.work import work_state, write_work
+from include.errors import ConfigError
+from include.instants import format_instant
+from include.ledger import Outcome, Unit, schema
+from include.windows.closing import OnClose, closing_order, declared
+
+# What is asked anew when time was granted; not whether all the work fits: some of it is done.
+_ANEW = ("votes", "model", *MEANWHILE)
+# The row of a change that holds because its window closed on it.
+_HELD = "held at the closing"
+
+
+def order_at_closing(desk: Desk, change: Change, holder: str) -> OnClose | Ruling | None:
+    """Return what the change has declared for the closing of its window, if that has closed on it;
+    None while it is in its slot, or put on hold by a person.
+
+    Time that it was granted since is used under a permit of its own; the ruling says why not.
+    """
+    with desk.ledger.read() as connection:
+        now = load_change(connection, change.id)
+        case = case_of(now, connection, desk.clock(), desk.settings)
+        if now.held_because or case.emergency:
+            return None
+        in_slot = not refusals(GUARDS["slot"](case))
+        if in_slot and not _outlasted(case, holder):
+            return None
+        closes = closes_at(case)
+        if closes is None:
+            return closing_order(connection, now.id) or declared(now.content)
+        if not in_slot and work_state(connection, now, _HELD) != "started":
+            return None
+    return _let_on(desk, now, holder, min(closes, case.now + case.needs), book=not in_slot)
+
+
+def held_at_closing(connection: Connection, change: Change) -> bool:
+    """Return whether the change has been left as it is because its window closed on it."""
+    return work_state(connection, change, _HELD) == "started"
+
+
+def _outlasted(case: Case, holder: str) -> bool:
+    """Whether the run's permit has ended before the slot: then that was made longer since."""
+    table = schema.permit
+    ends = case.connection.execute(
+        select(func.max(table.c.expires_at)).where(
+            table.c.change_id == case.change.id,
+            table.c.content_hash == case.change.content_hash,
+            table.c.holder == holder,
+            table.c.closed_at.is_(None),
+        )
+    ).scalar()
+    return ends is not None and ends <= case.now
+
+
+def closes_at(case: Case) -> datetime | None:
+    """Return until when it is open for the change now; what cannot be read is closed."""
+    try:
+        state = case.calendar.state(case.now, systems=case.change.systems, change=case.change.id)
+    except ConfigError:
+        return None
+    return state.closes if state.open else None
+
+
+def _let_on(
+    desk: Desk, change: Change, holder: str, until: datetime, *, book: bool
+) -> Ruling | None:
+    if book:
+        # A unit of its own: the guards trust no row that no record vouches for yet.
+        with desk.unit() as unit:
+            other = book_slot(unit, change, start=unit.now, end=until, window="extended")
+            if other is not None:
+                systems = ", ".join(change.systems)
+                message = f"{other} works on {systems}; try again when it has ended"
+                return _not_let_on(unit, change, "slot", message)
+            when = f"{format_instant(unit.now)} to {format_instant(until)}"
+            unit.append("slot.moved", change.subject, reason="extended",
+                        message=f"{change.id} works {when}")  # fmt: skip
+    with desk.unit() as unit:
+        case = desk.case(unit, load_change(unit.connection, change.id, lock=True))
+        (way,) = [way for way in machine_of(change) if way.target == "implementing"]
+        asked = [name for name in way.guards if name in _ANEW]
+        conditions = [condition for name in asked for condition in GUARDS[name](case)]
+        if found := refusals(conditions):
+            said = "; ".join(f"{item.code}: {item.message}" for item in found)
+            return _not_let_on(unit, change, found[0].code, said[:2000])
+        issue_permit(unit, change, holder, until, plain(conditions))
+        write_work(unit, change, _HELD, None)
+    return None
+
+
+def _not_let_on(unit: Unit, change: Change, reason: str, message: str) -> Ruling:
+    unit.append("change.held_at_closing", change.subject, outcome=Outcome.DENIED,
+                reason=reason, message=message)  # fmt: skip
+    return Ruling(ok=False, reason=reason, message=message)
+
+
+def hold_at_closing(desk: Desk, change: Change, step: str, done: int) -> Ruling:
+    """Leave the change as it is, before a step, for a person to decide."""
+    message = (
+        f"its window closed on {change.id}: it holds before “{step}”, as declared, with {done} "
+        f"steps done. To let it go on, extend its window (./hims window extend); to lead it back, "
+        f"./hims change lead-back {change.id}. Its run begins again within minutes after that"
+    )
+    with desk.unit() as unit:
+        write_work(unit, change, _HELD, {"before": step}, state="started")
+        unit.append("change.held_at_closing", change.subject, outcome=Outcome.DENIED,
+                    reason="window_closed", message=message)  # fmt: skip
+    return Ruling(ok=False, reason="window_closed", message=message)
