@@ -12,7 +12,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pendulum
-from airflow.sdk import DAG, task_group
+from airflow.sdk import DAG, TaskGroup
 
 from release_control.notifiers.run_failed import RunFailedNotifier
 from release_control.operators.upkeep import ServiceUpkeepOperator
@@ -37,15 +37,11 @@ with DAG(
     },
 ):
     for name in service_names():
-
-        @task_group(group_id=name.replace("-", "_"), group_display_name=name)
-        def service(name: str = name) -> None:
-            """Read first: what is not as written is not to be tidied up."""
+        with TaskGroup(name.replace("-", "_"), group_display_name=name):
+            # Read first: what is not as written is not to be tidied up.
             read = ServiceUpkeepOperator(
                 task_id="compare_with_ledger", job="reconcile.reconcile", service=name
             )
             read >> ServiceUpkeepOperator(
                 task_id="reclaim_slot", job="reclaim.reclaim", service=name
             )
-
-        service()

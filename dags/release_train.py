@@ -13,7 +13,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pendulum
-from airflow.sdk import DAG, chain, task_group
+from airflow.sdk import DAG, TaskGroup, chain
 
 from release_control.forms.release import release_form
 from release_control.names import RELEASED
@@ -30,6 +30,12 @@ from release_control.sensors.instant import PlanInstantSensor
 def step(name: str, **options: object) -> StepOperator:
     """Make the task for the domain's step `phase.function`."""
     return StepOperator(task_id=name.partition(".")[2], step=name, **options)
+
+
+def phase(title: str, tooltip: str) -> TaskGroup:
+    """Make the group of one phase's tasks; its id is the title's."""
+    name = title.lower().replace(" ", "_")
+    return TaskGroup(name, group_display_name=title, tooltip=tooltip)
 
 
 with DAG(
@@ -52,23 +58,20 @@ with DAG(
         "max_retry_delay": timedelta(minutes=5),
     },
 ):
-
-    @task_group(group_display_name="Plan")
-    def plan() -> None:
-        """Freeze the release plan: dates, commits, people, gates."""
+    with phase("Plan", "Freeze the release plan: dates, commits, people, gates.") as plan:
         FreezeReleasePlanOperator(task_id="freeze_release_plan")
 
-    @task_group(group_display_name="Feature freeze")
-    def feature_freeze() -> None:
-        """Nothing new enters; the release branch is cut."""
+    with phase(
+        "Feature freeze", "Nothing new enters; the release branch is cut."
+    ) as feature_freeze:
         chain(
             PlanInstantSensor(task_id="wait_feature_freeze", instant="feature_freeze"),
             step("feature_freeze.cut_release_branch"),
         )
 
-    @task_group(group_display_name="Code freeze")
-    def code_freeze() -> None:
-        """One commit is pinned, checked, tested, built and tagged as a candidate."""
+    with phase(
+        "Code freeze", "One commit is pinned, checked, tested, built and tagged as a candidate."
+    ) as code_freeze:
         chain(
             PlanInstantSensor(task_id="wait_code_freeze", instant="code_freeze"),
             step("code_freeze.pin_commit"),
@@ -79,9 +82,9 @@ with DAG(
             step("code_freeze.tag_candidate"),
         )
 
-    @task_group(group_display_name="Staging")
-    def staging() -> None:
-        """The candidate runs where it can hurt nobody, and people accept it."""
+    with phase(
+        "Staging", "The candidate runs where it can hurt nobody, and people accept it."
+    ) as staging:
         chain(
             FreezeSensor(task_id="wait_staging_thaw", environment="staging"),
             step("staging.deploy_staging"),
@@ -94,9 +97,9 @@ with DAG(
             ),
         )
 
-    @task_group(group_display_name="CAB")
-    def cab() -> None:
-        """The Change Advisory Board votes on the hash of exactly this candidate."""
+    with phase(
+        "CAB", "The Change Advisory Board votes on the hash of exactly this candidate."
+    ) as cab:
         open_change = OpenReleaseChangeOperator(task_id="open_change")
         approve_cab = SeatVoteOperator.partial(
             task_id="approve_cab",
@@ -106,9 +109,7 @@ with DAG(
         # Counts what the ledger holds, also when a seat was silent: then it says which.
         chain(approve_cab, step("cab.tally_votes", trigger_rule="all_done", optional=True))
 
-    @task_group(group_display_name="Window")
-    def window() -> None:
-        """Go or no-go, then the change window."""
+    with phase("Window", "Go or no-go, then the change window.") as window:
         chain(
             CheckpointOperator(
                 task_id="decide_go_no_go",
@@ -119,9 +120,9 @@ with DAG(
             ChangeWindowSensor(task_id="wait_change_window"),
         )
 
-    @task_group(group_display_name="Production")
-    def production() -> None:
-        """Proven backup, permit, green, smoke, warm up, permit again, switch, watch."""
+    with phase(
+        "Production", "Proven backup, permit, green, smoke, warm up, permit again, switch, watch."
+    ) as production:
         chain(
             step("production.take_backup"),
             step("production.prove_backup"),
@@ -132,9 +133,7 @@ with DAG(
             step("production.watch_release", otherwise="rollback.go_back_at_once"),
         )
 
-    @task_group(group_display_name="Close")
-    def close() -> None:
-        """Final tag, release notes, the change, the retrospective."""
+    with phase("Close", "Final tag, release notes, the change, the retrospective.") as close:
         chain(
             step("close.tag_release"),
             step("close.publish_notes"),
@@ -142,9 +141,8 @@ with DAG(
             step("close.schedule_retrospective"),
         )
 
-    deployed, closed = production(), close()
-    chain(plan(), feature_freeze(), code_freeze(), staging(), cab(), window(), deployed, closed)
+    chain(plan, feature_freeze, code_freeze, staging, cab, window, production, close)
     roll_back = step("rollback.roll_back", trigger_rule="one_failed")
-    deployed >> roll_back
+    production >> roll_back
     # The last word, whatever happened: green only if the ledger and production agree.
-    [closed, roll_back] >> step("close.conclude", trigger_rule="all_done", outlets=[RELEASED])
+    [close, roll_back] >> step("close.conclude", trigger_rule="all_done", outlets=[RELEASED])

@@ -10,7 +10,6 @@ meanwhile, and a channel that takes its time holds up no release.
 from __future__ import annotations
 
 import logging
-import smtplib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, cast
@@ -18,6 +17,8 @@ from typing import TYPE_CHECKING, Any, cast
 from release_control.boarding import now
 
 if TYPE_CHECKING:
+    import smtplib
+
     from include.ledger import Ledger
     from include.notices.channel import Channel
     from include.notices.delivery import Delivered
@@ -162,6 +163,8 @@ def _email(place: Mailboxes, routing: Routing) -> Channel:
 
 
 def _sessions(connection: str) -> Callable[[], Any]:
+    import smtplib
+
     from airflow.providers.smtp.hooks.smtp import SmtpHook
     from airflow.sdk.exceptions import AirflowException
 

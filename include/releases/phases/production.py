@@ -7,7 +7,8 @@ is there, so a task that was killed at any instant can be run again.
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 from sqlalchemy import update
@@ -281,6 +282,11 @@ def switch_traffic(train: Train) -> Done:
     for number, shift in enumerate(steps, start=1):
         # What stood at the first share may have fallen while it was looked at.
         if number > 1 and not train.has(f"shift_{number}") and not _finishes_after_closing(train):
+            now = train.clock()
+            if (why := closing(train, now)) is not None:
+                return train.step(
+                    f"shift_{number}", "deploy.traffic_shifted", partial(_closed, train, now, why)
+                )
             still = check_again(train, needs=needs_of(train).rollback, begun=True)
             if still.permit is None:
                 return Done(ok=False, reason="permit_withdrawn", message=still.message)
@@ -344,6 +350,12 @@ def _finishes_after_closing(train: Train) -> bool:
     """Return whether the window closes and this step declares that it is finished all the same."""
     declared = train.plan.profile.closing.shift == "finish"
     return declared and closing(train, train.clock()) is not None
+
+
+def _closed(train: Train, now: datetime, why: str) -> Done:
+    message = f"{why}; the new version gets no larger share"
+    told = told_of_closing(train, now, message)
+    return Done(ok=False, reason="window_closing", message=message, notices=[told])
 
 
 def _told(train: Train, step: str, detail: str) -> Notice:

@@ -133,7 +133,9 @@ def test_a_review_has_five_parts_and_drafts_its_follow_up_changes(hand: Hand) ->
     assert (found.state, set(found.review)) == ("reviewed", set(PARTS))
     with hand.ledger.read() as connection:
         table = schema.change
-        rows = connection.execute(select(table.c.id, table.c.title, table.c.state)).all()
+        rows = connection.execute(
+            select(table.c.id, table.c.title, table.c.state).order_by(table.c.id)
+        ).all()
     assert [(row.title, row.state) for row in rows] == [(what, "draft") for _, what in asked]
     assert found.follow_ups == tuple(row.id for row in rows)
     # A follow-up is not what caused it.

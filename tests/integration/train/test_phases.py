@@ -5,8 +5,8 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import asdict
-from datetime import timedelta
+from dataclasses import asdict, replace
+from datetime import datetime, timedelta
 
 import pytest
 from sqlalchemy import insert, update
@@ -201,6 +201,24 @@ def test_a_window_that_closes_in_mid_canary_leads_back_as_declared(works: Works)
     closing.join()
     assert (done.ok, done.reason) == (False, "window_closing"), done.message
     assert "a rollback fits until" in done.message
+    works.conclude(train, failed=True)
+    assert works.state(train) == ("rolled_back", "window_closing")
+    assert works.served() == before
+    works.unlock()
+
+
+def test_a_window_that_closes_between_two_shares_leads_back_as_declared(works: Works) -> None:
+    before = works.served()
+    train = works.depart(strategy="canary")
+    assert works.until_no(train, *PRODUCTION[:-2]).ok
+    ends = parse_instant(str(train.result("enter_window")["closes"]))
+
+    def clock() -> datetime:
+        return ends - timedelta(minutes=1) if train.has("shift_1") else works.clock()
+
+    done = production.switch_traffic(replace(train, clock=clock))
+    assert (done.ok, done.reason) == (False, "window_closing"), done.message
+    assert "no larger share" in done.message
     works.conclude(train, failed=True)
     assert works.state(train) == ("rolled_back", "window_closing")
     assert works.served() == before
