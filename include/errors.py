@@ -14,6 +14,7 @@
     │   ├── FencedOff         … because a newer permit has been used on it
     │   └── MetricsLost       … because nobody can say how it is doing
     ├── BackupError           a backup could not be taken, or is not proven
+    ├── ReportError           a report lacks a form or a copy; it stands without, and can get it
     └── DeliveryError         a channel did not take a notice (knows when to try again)
 
 Outcomes of a rule ("not approved", "window closed") are values, not exceptions.
@@ -99,6 +100,10 @@ class MetricsLost(TargetError):
 
 class BackupError(ReleaseControlError):
     """A backup could not be taken, or what was restored from it is not what was saved."""
+
+
+class ReportError(ReleaseControlError):
+    """A report could not be put into one of its forms, or copied to where it belongs."""
 
 
 class DeliveryError(ReleaseControlError):

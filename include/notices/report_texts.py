@@ -6,13 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from include.notices.notice import Notice
+from include.notices.notice import Notice, Severity
 from include.notices.wording import (
     bullets,
     count,
     listed,
     one_line,
     paragraph,
+    sentence,
     shorten,
     stretch,
 )
@@ -31,19 +32,32 @@ def report_ready(
     summary: str,
     figures: Mapping[str, str],
     digest: str,
+    missing: Mapping[str, str] | None = None,
     link: str | None = None,
 ) -> Notice:
     """Tell that `report` (`weekly-2026-W47`) is ready, with its figures.
 
-    `digest` tells one edition of the same period from the next.
+    `digest` tells one edition of the same period from the next. `missing` says of each form that
+    it lacks where and why it could not be made.
     """
+    lacking = {} if missing is None else missing
+    without = f" (without its {listed(lacking)})" if lacking else ""
     return write(
         "report.ready",
         report,
         digest,
-        title=f"{one_line(title)}: {one_line(period)}",
+        *lacking,
+        severity=Severity.WARNING if lacking else None,
+        title=f"{one_line(title)}: {one_line(period)}{without}",
         text=shorten(paragraph(summary), _LONGEST),
-        fields=figures,
+        fields={
+            **figures,
+            **{
+                f"No {form}": f"{sentence(why)} The run tries again; if it gives up, mend this and "
+                "clear its task. The other forms are complete."
+                for form, why in lacking.items()
+            },
+        },
         link=link,
         final=True,
     )

@@ -45,7 +45,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Make the report, write its files and record it; exit status 1 for a period still to come."""
+    """Make the report, write its files and record it; exit status 1 for a period still to come,
+    and for a form that could not be made."""
     from include.reports.making import make_report
     from include.reports.rendering.data import data
     from include.reports.storing import store
@@ -96,10 +97,12 @@ def run(options: argparse.Namespace) -> int:
         )
     except OSError as error:
         raise RequestError(f"{directory} cannot be written: {error.strerror}") from error
+    for lacking in made.lacks:
+        print_progress(f"hims: {lacking}; once that is mended, this command makes it")
     if options.json:
         sys.stdout.write(json.dumps(data(report), ensure_ascii=False, indent=2) + "\n")
-        return 0
-    print_line(f"{report.title}, {period.words}: {report.summary}")
-    for path in made.files.values():
-        print_line(str(path))
-    return 0
+    else:
+        print_line(f"{report.title}, {period.words}: {report.summary}")
+        for path in made.files.values():
+            print_line(str(path))
+    return 1 if made.lacks else 0

@@ -16,8 +16,15 @@ class S3Archive:
 
     def put(self, key: str, content: bytes, content_type: str) -> str:
         """Store one file and return its URI; whatever the client raises goes to the caller."""
-        name = f"{self._prefix}/{key}" if self._prefix else key
+        name = self._name(key)
         self._client.put_object(
             Bucket=self._bucket, Key=name, Body=content, ContentType=content_type
         )
         return f"s3://{self._bucket}/{name}"
+
+    def drop(self, key: str) -> None:
+        """Take one file away; S3 says nothing where there is none."""
+        self._client.delete_object(Bucket=self._bucket, Key=self._name(key))
+
+    def _name(self, key: str) -> str:
+        return f"{self._prefix}/{key}" if self._prefix else key

@@ -1,31 +1,39 @@
-"""Writes a report's files, records it in the ledger, and sends copies where they are wanted."""
+"""Writes a report's files, records it in the ledger, and sends copies where they are wanted.
+
+A PDF that cannot be made costs none of the other forms: it is named in the record and in what is
+told, and whoever makes the report again adds it.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
-from sqlalchemy import text
+from sqlalchemy import select, text
 
 from include.durable import write_bytes
-from include.ledger import Actor, Ledger, Source, Subject
+from include.errors import ReportError
+from include.ledger import Actor, Ledger, Outcome, Source, Subject, schema
 from include.notices import Notice, queue
 from include.notices.report_texts import report_ready
+from include.notices.wording import one_line
 from include.reports.report import Report
 
 FORMATS = ("html", "pdf", "md", "json")
 # The figures that are told with the news that a report is there.
 _TOLD = ("change_success_rate", "rollback_rate", "emergency_change_rate", "change_lead_time")
 
+# The last word on this edition: what was made before may have been lacking then, or be by now.
 _MADE = text("""
-    SELECT count(*) FROM record
+    SELECT body::jsonb -> 'evidence' AS evidence, body::jsonb -> 'details' AS details FROM record
     WHERE event = 'report.made' AND body::jsonb -> 'subject' ->> 'id' = :report
       AND body::jsonb -> 'subject' ->> 'content_hash' = :digest
+    ORDER BY seq DESC LIMIT 1
 """)
 
 
@@ -35,13 +43,16 @@ class Archive(Protocol):
     def put(self, key: str, content: bytes, content_type: str) -> str:
         """Store one file and return its URI; raises any exception when it could not."""
 
+    def drop(self, key: str) -> None:
+        """Take away what another edition has left there, if anything; raises as `put` does."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Made:
     """A report as it was stored: its files by format, and the digest of its JSON.
 
-    `again` says that exactly this report had been recorded before; `lost` names the copies that
-    could not be stored, with the reason.
+    `again` says that exactly this report had been recorded before; `missing` says of each form that
+    could not be made where and why, and `lost` names the copies that could not be stored.
     """
 
     id: str
@@ -50,6 +61,15 @@ class Made:
     again: bool
     copies: Sequence[str] = ()
     lost: Sequence[str] = ()
+    missing: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def lacks(self) -> list[str]:
+        """Return, a sentence each, what the report has to get yet; nothing if it is complete."""
+        return [
+            *(f"{self.id}.{form} could not be made ({why})" for form, why in self.missing.items()),
+            *(f"there is no copy of {lost}" for lost in self.lost),
+        ]
 
 
 CONTENT_TYPES = {
@@ -60,11 +80,15 @@ CONTENT_TYPES = {
 }
 
 
-def render(report: Report, formats: Sequence[str] = FORMATS) -> dict[str, bytes]:
-    """Return the report's files by format; the same report gives the same bytes."""
+def render(
+    report: Report, formats: Sequence[str] = FORMATS
+) -> tuple[dict[str, bytes], dict[str, str]]:
+    """Return the report's files by format, and of those that could not be made where and why; the
+    same report gives the same bytes."""
     from include.reports.rendering.data import data
 
     made: dict[str, bytes] = {}
+    missing: dict[str, str] = {}
     for name in formats:
         match name:
             case "html":
@@ -72,9 +96,10 @@ def render(report: Report, formats: Sequence[str] = FORMATS) -> dict[str, bytes]
 
                 made[name] = html(report).encode("utf-8")
             case "pdf":
-                from include.reports.rendering.pdf import pdf
-
-                made[name] = pdf(report)
+                try:
+                    made[name] = _pdf(report)
+                except ReportError as error:
+                    missing[name] = str(error)
             case "md":
                 from include.reports.rendering.markdown import markdown
 
@@ -82,7 +107,15 @@ def render(report: Report, formats: Sequence[str] = FORMATS) -> dict[str, bytes]
             case "json":
                 document = json.dumps(data(report), ensure_ascii=False, indent=1)
                 made[name] = (document + "\n").encode("utf-8")
-    return made
+    return made, missing
+
+
+def _pdf(report: Report) -> bytes:
+    try:
+        from include.reports.rendering.pdf import pdf
+    except ImportError as error:
+        raise ReportError(f"its typesetter is not installed: {error}") from error
+    return pdf(report)
 
 
 def store(
@@ -100,44 +133,88 @@ def store(
 ) -> Made:
     """Write the files under `directory`, copy them to the archive, and record what was made.
 
-    The record and, with `tell`, the notice are one unit of work. A copy that fails costs neither:
-    it is named in the record. Exactly the same report again is not recorded again.
+    The record and, with `tell`, the notice are one unit of work. A PDF that fails is named in both,
+    a copy that fails in the record. Exactly the same report again is neither recorded nor told.
     """
-    rendered = render(report, list(dict.fromkeys((*formats, "json"))))
+    rendered, missing = render(report, list(dict.fromkeys((*formats, "json"))))
     digest = "sha256:" + hashlib.sha256(rendered["json"]).hexdigest()
     directory.mkdir(parents=True, exist_ok=True)
     files = {}
     for name in formats:
         path = directory / f"{report.id}.{name}"
-        write_bytes(path, rendered[name], mode=0o644)
-        files[name] = path
-    copies, lost = _copy(archive, report, rendered, formats)
+        if name in missing:
+            # What lies there is of another edition, and would pass for this one's.
+            path.unlink(missing_ok=True)
+        else:
+            write_bytes(path, rendered[name], mode=0o644)
+            files[name] = path
+    copies, lost = _copy(archive, report, rendered, formats, missing)
+    evidence = [
+        {
+            "uri": f"report:{report.id}.{name}",
+            "sha256": hashlib.sha256(rendered[name]).hexdigest(),
+        }
+        for name in sorted(files)
+    ]
+    details = {"copies": copies, "lost": lost, "missing": missing}
+    notice = _ready(report, digest, link, missing)
     with ledger.read() as connection:
-        known = connection.execute(_MADE, {"report": report.id, "digest": digest}).scalar_one()
-    if not known:
+        last = connection.execute(_MADE, {"report": report.id, "digest": digest}).first()
+        told = (
+            not tell
+            or connection.execute(
+                select(schema.notice.c.id).where(schema.notice.c.dedupe_key == notice.dedupe_key)
+            ).first()
+        )
+    known = last is not None and _covers(last.evidence, last.details, evidence, details)
+    if not (known and told):
         with ledger.write(actor, source, now) as unit:
             unit.append(
                 "report.made",
                 Subject(kind="report", id=report.id, content_hash=digest),
-                reason="provisional" if report.provisional else "done",
-                message=f"{report.title} {report.period.name} is made: {report.summary}"[:2000],
-                evidence=[
-                    {
-                        "uri": f"report:{report.id}.{name}",
-                        "sha256": hashlib.sha256(rendered[name]).hexdigest(),
-                    }
-                    for name in sorted(formats)
-                ],
-                details={"as_of": report.as_of.isoformat(), "copies": copies, "lost": lost},
+                outcome=Outcome.FAILURE if missing else Outcome.SUCCESS,
+                reason=_reason(report, missing),
+                message=_message(report, missing),
+                evidence=evidence,
+                details={"as_of": report.as_of.isoformat(), **details},
             )
             if tell:
-                queue(unit, _ready(report, digest, link))
+                queue(unit, notice)
     return Made(
-        id=report.id, files=files, digest=digest, again=bool(known), copies=copies, lost=lost
+        id=report.id,
+        files=files,
+        digest=digest,
+        again=known,
+        copies=copies,
+        lost=lost,
+        missing=missing,
     )
 
 
-def _ready(report: Report, digest: str, link: str | None) -> Notice:
+def _covers(
+    evidence: Sequence[Any],
+    details: Mapping[str, Any],
+    found: Sequence[Any],
+    now: Mapping[str, Any],
+) -> bool:
+    """Whether a record says all of what was made now, and of what is lacking."""
+    return all(item in evidence for item in found) and all(
+        item in details.get(name, ()) for name, items in now.items() for item in items
+    )
+
+
+def _reason(report: Report, missing: Mapping[str, str]) -> str:
+    if missing:
+        return "incomplete"
+    return "provisional" if report.provisional else "done"
+
+
+def _message(report: Report, missing: Mapping[str, str]) -> str:
+    lacking = "".join(f" without its {form} ({why})" for form, why in missing.items())
+    return f"{report.title} {report.period.name} is made{lacking}: {report.summary}"[:2000]
+
+
+def _ready(report: Report, digest: str, link: str | None, missing: Mapping[str, str]) -> Notice:
     return report_ready(
         report=report.id,
         title=report.title,
@@ -145,22 +222,35 @@ def _ready(report: Report, digest: str, link: str | None) -> Notice:
         summary=report.summary,
         figures={report.card[name].title: report.card[name].text for name in _TOLD},
         digest=digest,
+        missing={form.upper(): why for form, why in missing.items()},
         link=link,
     )
 
 
 def _copy(
-    archive: Archive | None, report: Report, rendered: Mapping[str, bytes], formats: Sequence[str]
+    archive: Archive | None,
+    report: Report,
+    rendered: Mapping[str, bytes],
+    formats: Sequence[str],
+    missing: Collection[str],
 ) -> tuple[list[str], list[str]]:
+    """Return where the copies are, and of each that could not be stored its key and why."""
     copies: list[str] = []
     lost: list[str] = []
     if archive is None:
         return copies, lost
     for name in formats:
         key = f"reports/{report.period.kind}/{report.id}.{name}"
+        if lost:
+            # Who waits for one file until a store that is away has given up does not wait for four.
+            lost.append(f"{key}: not tried after that")
+            continue
         try:
-            copies.append(archive.put(key, rendered[name], CONTENT_TYPES[name]))
+            if name in missing:
+                archive.drop(key)
+            else:
+                copies.append(archive.put(key, rendered[name], CONTENT_TYPES[name]))
         except Exception as error:
             # Whatever a store says: the report itself is written, and the record tells of this.
-            lost.append(f"{key}: {type(error).__name__}")
+            lost.append(f"{key}: {one_line(f'{type(error).__name__}: {error}', 300)}")
     return copies, lost

@@ -15,8 +15,9 @@ from fpdf import FPDF
 from fpdf.enums import MethodReturnValue, XPos, YPos
 from fpdf.fonts import TTFFont
 
+from include.errors import ReportError
 from include.instants import format_instant
-from include.notices.wording import count
+from include.notices.wording import count, one_line
 from include.reports.figure import WIDTH, Box, Dot, Figure, Label, Shape, Stroke
 from include.reports.metrics.metric import Metric
 from include.reports.metrics.scorecard import CAUTIONS
@@ -38,31 +39,56 @@ _LINES = 54
 
 
 def pdf(report: Report) -> bytes:
-    """Return the PDF file."""
-    with TemporaryDirectory(prefix="fonts-") as directory:
+    """Return the PDF file; ReportError, with the place in the report, where it cannot be made."""
+    with _at("its fonts"), TemporaryDirectory(prefix="fonts-") as directory:
         fonts = font_files(Path(directory))
         page = _drawn(report, fonts)
         if page.missing:
             page = _drawn(report, fonts, missing=page.missing)
-        return bytes(page.output())
+        with _at("the finished file"):
+            return bytes(page.output())
+
+
+@contextmanager
+def _at(place: str) -> Iterator[None]:
+    """Say where it was if the typesetter gives up: it may stumble over anything, and does not."""
+    try:
+        yield
+    except ReportError:
+        raise
+    except Exception as error:
+        said = one_line(str(error), 300)
+        # A key or a number by itself says nothing.
+        why = said if " " in said else f"{type(error).__name__} {said}".strip()
+        raise ReportError(f"{place}: {why}") from error
 
 
 def _drawn(report: Report, fonts: Mapping[str, Path], *, missing: int = 0) -> _Page:
     page = _Page(report, fonts)
-    page.add_page()
-    page.first(missing)
+    with _at("its head"):
+        page.add_page()
+        page.first(missing)
     for section in report.sections:
-        page.heading(section.title)
+        with _at(f"section “{section.title}”"):
+            page.heading(section.title)
         for block in section.blocks:
-            page.block(block)
-    if report.corrections:
-        page.heading("What has come to light since the last report")
-        page.block(Points(items=report.corrections, nothing=""))
+            with _at(f"section “{section.title}”{_called(block)}"):
+                page.block(block)
+    with _at("what has come to light"):
+        if report.corrections:
+            page.heading("What has come to light since the last report")
+            page.block(Points(items=report.corrections, nothing=""))
     page.heading("How the figures are made")
     for metric in report.card.metrics:
-        page.made(metric)
+        with _at(f"figure “{metric.title}”"):
+            page.made(metric)
     page.words(" ".join(CAUTIONS), size=8, colour=_SOFT)
     return page
+
+
+def _called(block: Block) -> str:
+    title = getattr(block, "title", "")
+    return f", “{title}”" if title else ""
 
 
 class _Page(FPDF):

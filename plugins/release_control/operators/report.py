@@ -55,9 +55,10 @@ class MakeReportOperator(BaseOperator):
     def execute(self, context: Any) -> dict[str, Any]:
         """Return the report's id, digest and files.
 
-        The report stands whatever becomes of its copies and its notice.
+        The report stands whatever becomes of its PDF, its copies and its notice. What it lacks it
+        gets from the next try, which is asked for by ReportError; nothing else is done twice.
         """
-        from include.errors import InputError
+        from include.errors import InputError, ReportError
         from include.ledger import Actor
         from include.reports.making import make_report
         from include.reports.storing import store
@@ -82,13 +83,13 @@ class MakeReportOperator(BaseOperator):
                 actor=Actor.service(context["ti"].dag_id),
                 source=source_of(context),
                 now=instant,
-                archive=_archive(settings, self.log.warning),
+                archive=_archive(settings),
                 link=_page(settings, context),
                 tell=True,
             )
-        for lost in made.lost:
-            self.log.warning("no copy of %s", lost)
         self.log.info("%s: %s", report.title, report.summary)
+        if made.lacks:
+            raise ReportError(f"{made.id} is stored and told, but {'; '.join(made.lacks)}")
         return {
             "report": made.id,
             "digest": made.digest,
@@ -137,8 +138,9 @@ class ReportWordsOperator(HITLOperator):
         period = period_of(context, "quarterly", load_settings())
         self.subject = f"Quarterly review: {period.words}"
         self.body = (
-            "The figures are in the report that has just been made. Two of its sections want words "
-            "from people; an empty field leaves what is there."
+            "Two sections of the review want words from people; an empty field leaves what is "
+            "there. The figures are in the report that this run has made before: if that task is "
+            "red, its log says what it lacks."
         )
         super().execute(context)
 
@@ -176,8 +178,8 @@ class ReportWordsOperator(HITLOperator):
         return {"report": report, "by": by.user}
 
 
-def _archive(settings: Settings, complain: Any) -> Archive | None:
-    """Return the bucket that reports are copied to, None where there is none or no way there."""
+def _archive(settings: Settings) -> Archive | None:
+    """Return the bucket that reports are copied to, None where none is named."""
     place = settings.overall.reports_bucket
     if place is None:
         return None
@@ -187,8 +189,20 @@ def _archive(settings: Settings, complain: Any) -> Archive | None:
     try:
         return S3Archive(vendor("s3"), place)
     except TargetError as error:
-        complain("reports are not copied to %s: %s", place, error)
-        return None
+        return _NoWay(error)
+
+
+class _NoWay:
+    """A bucket to which no Connection leads: each copy is lost, and says so."""
+
+    def __init__(self, error: Exception) -> None:
+        self._error = error
+
+    def put(self, key: str, content: bytes, content_type: str) -> str:
+        raise self._error
+
+    def drop(self, key: str) -> None:
+        raise self._error
 
 
 def _page(settings: Settings, context: Mapping[str, Any]) -> str:

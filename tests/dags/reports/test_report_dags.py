@@ -19,7 +19,10 @@ from airflow.serialization.encoders import encode_timetable
 from airflow.timetables.base import DagRunInfo, DataInterval, TimeRestriction
 
 import release_control.operators.report as operators
-from include.ledger import Ledger
+from include.cli import main
+from include.errors import ReportError
+from include.ledger import Ledger, schema
+from include.reports.rendering import letters
 from include.reports.s3_archive import S3Archive
 from include.settings import load_settings
 from release_control.operators.report import MakeReportOperator, ReportWordsOperator
@@ -126,6 +129,9 @@ def test_each_report_has_its_dag(dag_id: str, tasks: list[str]) -> None:
     bag = DagBag(str(ROOT / "dags" / "reports.py"))
     assert bag.import_errors == {}
     assert [task.task_id for task in bag.dags[dag_id].tasks] == tasks
+    if dag_id == "quarterly_review":
+        # A first report that lacks its PDF keeps nobody from being asked.
+        assert bag.dags[dag_id].task_dict["decide_words"].trigger_rule == "all_done"
     # A report that could not be made is told, not missed in silence.
     for task in bag.dags[dag_id].tasks:
         assert [type(tell).__name__ for tell in task.on_failure_callback] == ["RunFailedNotifier"]
@@ -160,26 +166,105 @@ def run_of(dag_id: str, task_id: str, **params: Any) -> dict[str, Any]:
     return found
 
 
+def notices(ledger: Ledger) -> list[Any]:  # noqa: F811
+    with ledger.read() as connection:
+        return list(connection.execute(schema.notice.select().order_by(schema.notice.c.id)))
+
+
+def stored(client: Any) -> list[str]:
+    return [item["Key"] for item in client.list_objects_v2(Bucket="hims-reports")["Contents"]]
+
+
 def test_a_report_is_made_recorded_and_told_though_its_copy_cannot_be_stored(
     ledger: Ledger,  # noqa: F811
     place: Path,
 ) -> None:
     task = MakeReportOperator(task_id="make_report", kind="monthly")
     # There is no Connection aws_default here.
-    made = task.execute(run_of("monthly_quality_report", "make_report"))
-    assert made["report"] == "monthly-2026-10"
+    with pytest.raises(ReportError, match="aws_default is not defined; create it"):
+        task.execute(run_of("monthly_quality_report", "make_report"))
     assert (place / "reports" / "monthly" / "monthly-2026-10.html").is_file()
     (row,) = ledger.records(event="report.made")
     assert json.loads(row["body"])["source"]["dag_id"] == "monthly_quality_report"
-    with ledger.read() as connection:
-        from include.ledger import schema
-
-        (notice,) = connection.execute(schema.notice.select()).all()
-    assert notice.event == "report.ready"
+    (notice,) = notices(ledger)
+    assert (notice.event, notice.severity) == ("report.ready", "info")
     assert "/dags/monthly_quality_report/runs/" in notice.link
     # A retry makes the same report, records it once and tells of it once.
-    assert task.execute(run_of("monthly_quality_report", "make_report")) == made
+    with pytest.raises(ReportError):
+        task.execute(run_of("monthly_quality_report", "make_report"))
     assert len(ledger.records(event="report.made")) == 1
+    assert len(notices(ledger)) == 1
+
+
+def test_a_report_that_was_made_by_hand_before_is_told_all_the_same(
+    ledger: Ledger,  # noqa: F811
+    place: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(operators, "_archive", lambda settings: None)
+    assert main(["report", "weekly", "--period", "2026-W30", "--format", "md"]) == 0
+    assert notices(ledger) == []
+    task = MakeReportOperator(task_id="make_report", kind="weekly")
+    made = task.execute(run_of("weekly_change_report", "make_report", period="2026-W30"))
+    assert [notice.event for notice in notices(ledger)] == ["report.ready"]
+    by_hand, by_dag = (json.loads(row["body"]) for row in ledger.records(event="report.made"))
+    assert [item["uri"] for item in by_hand["evidence"]] == ["report:weekly-2026-W30.md"]
+    assert len(by_dag["evidence"]) == len(made["files"]) == 4
+    # Both have said it all by now.
+    assert task.execute(run_of("weekly_change_report", "make_report", period="2026-W30")) == made
+    assert main(["report", "weekly", "--period", "2026-W30"]) == 0
+    assert len(ledger.records(event="report.made")) == 2
+    assert len(notices(ledger)) == 1
+    assert place.is_dir()
+
+
+def test_a_pdf_that_cannot_be_made_costs_nothing_else_and_the_next_try_brings_it(
+    ledger: Ledger,  # noqa: F811
+    place: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with empty_account() as session:
+        client = session.client("s3")
+        client.create_bucket(Bucket="hims-reports")
+        archive = S3Archive(client, "s3://hims-reports/copies")
+        monkeypatch.setattr(operators, "_archive", lambda settings: archive)
+        task = MakeReportOperator(task_id="make_report", kind="weekly")
+        run = run_of("weekly_change_report", "make_report", period="2026-W31")
+        files = place / "reports" / "weekly"
+        files.mkdir(parents=True)
+        # Of another edition: nobody may take it for this one's.
+        (files / "weekly-2026-W31.pdf").write_bytes(b"%PDF-old")
+        archive.put("reports/weekly/weekly-2026-W31.pdf", b"%PDF-old", "application/pdf")
+        with monkeypatch.context() as broken:
+            broken.setattr(letters, "myfont", lambda name: b"no font")
+            for _ in range(2):
+                with pytest.raises(ReportError, match=r"stored and told, but .*W31\.pdf could not"):
+                    task.execute(run)
+        kept = {"weekly-2026-W31.html", "weekly-2026-W31.md", "weekly-2026-W31.json"}
+        assert {path.name for path in files.iterdir()} == kept
+        assert {name.rpartition("/")[2] for name in stored(client)} == kept
+        (row,) = ledger.records(event="report.made")
+        body = json.loads(row["body"])
+        assert (body["outcome"], body["reason"]) == ("failure", "incomplete")
+        assert body["details"]["missing"]["pdf"].startswith("its fonts: ")
+        assert not any("pdf" in item["uri"] for item in body["evidence"])
+        (notice,) = notices(ledger)
+        assert notice.severity == "warning"
+        assert notice.title.endswith("(without its PDF)")
+        assert dict(notice.fields)["No PDF"].startswith("its fonts: ")
+        made = task.execute(run)
+        assert set(made["files"]) == {"html", "pdf", "md", "json"}
+        assert len(stored(client)) == 4
+    *_, whole = (json.loads(row["body"]) for row in ledger.records(event="report.made"))
+    assert (whole["outcome"], whole["reason"]) == ("success", "done")
+    assert len(whole["evidence"]) == 4
+    assert [item.severity for item in notices(ledger)] == ["warning", "info"]
+    # The same edition, which had it: what is lacking now is said again.
+    monkeypatch.setattr(letters, "myfont", lambda name: b"no font")
+    monkeypatch.setattr(operators, "_archive", lambda settings: None)
+    with pytest.raises(ReportError):
+        task.execute(run)
+    assert json.loads(ledger.records(event="report.made")[-1]["body"])["outcome"] == "failure"
 
 
 def test_copies_go_to_the_bucket_and_a_bucket_that_refuses_costs_no_report(
@@ -190,24 +275,28 @@ def test_copies_go_to_the_bucket_and_a_bucket_that_refuses_costs_no_report(
     with empty_account() as session:
         client = session.client("s3")
         archive = S3Archive(client, "s3://hims-reports/copies")
-        monkeypatch.setattr(operators, "_archive", lambda settings, complain: archive)
+        monkeypatch.setattr(operators, "_archive", lambda settings: archive)
         task = MakeReportOperator(task_id="make_report", kind="weekly")
-        refused = task.execute(run_of("weekly_change_report", "make_report", period="2026-W30"))
-        assert refused["copies"] == []
+        run = run_of("weekly_change_report", "make_report", period="2026-W31")
+        with pytest.raises(ReportError, match=r"no copy of .*NoSuchBucket"):
+            task.execute(run)
         client.create_bucket(Bucket="hims-reports")
-        made = task.execute(run_of("weekly_change_report", "make_report", period="2026-W31"))
+        made = task.execute(run)
         key = "copies/reports/weekly/weekly-2026-W31.pdf"
         assert f"s3://hims-reports/{key}" in made["copies"]
         stored = client.get_object(Bucket="hims-reports", Key=key)
         assert stored["Body"].read() == Path(made["files"]["pdf"]).read_bytes()
     bodies = [json.loads(row["body"]) for row in ledger.records(event="report.made")]
-    assert len(bodies[0]["details"]["lost"]) == 4
+    assert [len(body["details"]["lost"]) for body in bodies] == [4, 0]
+    assert [len(body["details"]["copies"]) for body in bodies] == [0, 4]
+    assert len(notices(ledger)) == 1
     assert place.is_dir()
 
 
 def test_people_write_the_quarters_words_and_the_review_has_them(
     ledger: Ledger,  # noqa: F811
     place: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     words = ReportWordsOperator(task_id="decide_words")
     event = answer(
@@ -217,6 +306,7 @@ def test_people_write_the_quarters_words_and_the_review_has_them(
     )
     said = words.execute_complete(run_of("quarterly_review", "decide_words"), event)
     assert said == {"report": "quarterly-2026-Q4", "by": "rita"}
+    monkeypatch.setattr(operators, "_archive", lambda settings: None)
     task = MakeReportOperator(task_id="make_review", kind="quarterly")
     made = task.execute(run_of("quarterly_review", "make_review"))
     text = Path(made["files"]["html"]).read_text()

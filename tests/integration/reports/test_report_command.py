@@ -13,6 +13,7 @@ from markdown_it import MarkdownIt
 from include.cli import main
 from include.ledger import Actor, Ledger, Source
 from include.reports.period import Kind, parse_period
+from include.reports.rendering import letters
 from include.reports.surroundings import change_calendar
 from include.reports.words import write_words
 from include.settings import load_settings
@@ -171,6 +172,29 @@ def test_what_cannot_be_reported_is_misuse(
 def test_a_period_to_come_is_a_well_formed_no(tmp_path: Path) -> None:
     assert main(["report", "monthly", "--period", "2199-01", "-o", str(tmp_path)]) == 1
     assert list(tmp_path.iterdir()) == []
+
+
+def test_without_its_pdf_a_report_is_there_and_is_no_pass(
+    demo: Demo,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    words = ["report", "weekly", "--period", "2026-W40", "-o", str(tmp_path)]
+    with monkeypatch.context() as broken:
+        broken.setattr(letters, "myfont", lambda name: b"no font")
+        assert main(words) == 1
+    said = capsys.readouterr()
+    assert "weekly-2026-W40.pdf could not be made (its fonts: " in said.err
+    assert ".pdf" not in said.out
+    assert {path.suffix for path in tmp_path.iterdir()} == {".html", ".md", ".json"}
+    assert main(words) == 0
+    assert (tmp_path / "weekly-2026-W40.pdf").is_file()
+    found = [json.loads(row["body"]) for row in demo.ledger.records(event="report.made")]
+    assert [body["reason"] for body in found if body["subject"]["id"] == "weekly-2026-W40"] == [
+        "incomplete",
+        "done",
+    ]
 
 
 def test_an_empty_ledger_makes_a_report_that_says_so_in_words(

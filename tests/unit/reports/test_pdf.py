@@ -12,7 +12,9 @@ from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 import pytest
+from fpdf import FPDF
 
+from include.errors import ReportError
 from include.reports.drawing import bars, timeline, trend
 from include.reports.facts import Facts
 from include.reports.figure import WIDTH, Box, Label
@@ -151,6 +153,20 @@ def test_a_file_that_lacks_letters_says_how_many_and_marks_each() -> None:
     shown = drawn([replace(TABLE, rows=rows)])
     assert "▯ ▯▯ é" in shown
     assert "3 letters of this report cannot be shown in this file" in shown
+
+
+def test_a_file_that_cannot_be_made_says_at_which_place_and_why(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    incidents = replace(TABLE, title="Incidents opened")
+    with monkeypatch.context() as broken:
+        broken.setattr(FPDF, "table", lambda *_, **__: {}[5])
+        with pytest.raises(ReportError) as failed:
+            pdf(report([FIGURE, incidents]))
+    assert str(failed.value) == "section “Changes implemented”, “Incidents opened”: KeyError 5"
+    monkeypatch.setattr(FPDF, "output", lambda _: int("x"))
+    with pytest.raises(ReportError, match="the finished file: invalid literal"):
+        pdf(report([]))
 
 
 def test_a_title_that_looks_like_a_place_holder_stays_as_it_is() -> None:
