@@ -36,6 +36,7 @@ class Ports(Section):
     airflow: Port = Field(ge=1, le=65535)
     postgres: Port = Field(ge=1, le=65535)
     haproxy_admin: Port = Field(ge=1, le=65535)
+    haproxy_metrics: Port = Field(ge=1, le=65535)
     worker_logs: Port = Field(ge=1, le=65535)
     trigger_logs: Port = Field(ge=1, le=65535)
 

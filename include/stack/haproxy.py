@@ -59,7 +59,7 @@ def proxied(settings: Settings) -> tuple[Proxied, ...]:
     return tuple(found)
 
 
-def render(services: tuple[Proxied, ...], admin_port: int) -> str:
+def render(services: tuple[Proxied, ...], *, admin: int, metrics: int) -> str:
     """Return haproxy.cfg.
 
     A slot that fails its readiness check twice in a row (half a second apart) gets no traffic, and
@@ -67,9 +67,10 @@ def render(services: tuple[Proxied, ...], admin_port: int) -> str:
     5xx among them, are passed on and counted: retrying them would hide what a new version does.
     Nothing but GET and HEAD is ever sent twice once the service may have seen it.
 
-    One thread serves the admin port: of two, one could read weights while the other sets them.
+    One thread serves the admin port: of two, one could read weights while the other sets them. What
+    it counts Prometheus may scrape at a port of its own; config/alerts watches that.
     """
-    parts = [_HEAD.format(host=HOST, admin=admin_port)]
+    parts = [_HEAD.format(host=HOST, admin=admin, metrics=metrics)]
     for one in services:
         name = backend_name(one.service, one.environment)
         servers = "\n".join(
@@ -108,6 +109,11 @@ defaults
     timeout queue 5s
     timeout http-request 10s
     timeout http-keep-alive 15s
+
+frontend metrics
+    bind {host}:{metrics}
+    http-request use-service prometheus-exporter if {{ path /metrics }}
+    http-request return status 404
 """
 
 _SERVICE = """\
@@ -135,9 +141,9 @@ def haproxy_component(settings: Settings) -> Component:
         raise StackError(f"HAProxy is not installed ({error}); run `make setup`") from error
     layout = Layout(settings.state_dir)
     file = layout.haproxy / "haproxy.cfg"
-    port = settings.overall.ports.haproxy_admin
+    port, metrics = settings.overall.ports.haproxy_admin, settings.overall.ports.haproxy_metrics
     services = proxied(settings)
-    write_bytes(file, render(services, port).encode())
+    write_bytes(file, render(services, admin=port, metrics=metrics).encode())
     # Weights change while it runs; they make it no other program.
     unweighted = tuple(replace(one, weights=dict.fromkeys(Colour, 0)) for one in services)
     return Component(
@@ -147,5 +153,5 @@ def haproxy_component(settings: Settings) -> Component:
         directory=layout.haproxy,
         port=port,
         grace=5.0,
-        content=render(unweighted, port),
+        content=render(unweighted, admin=port, metrics=metrics),
     )

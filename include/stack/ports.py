@@ -42,6 +42,7 @@ def port_claims(settings: Settings) -> tuple[PortClaim, ...]:
             ("airflow", "airflow-api-server", ports.airflow),
             ("postgres", "postgres", ports.postgres),
             ("haproxy_admin", "haproxy", ports.haproxy_admin),
+            ("haproxy_metrics", "haproxy", ports.haproxy_metrics),
             ("worker_logs", "airflow-scheduler", ports.worker_logs),
             ("trigger_logs", "airflow-triggerer", ports.trigger_logs),
         )

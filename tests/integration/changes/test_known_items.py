@@ -40,13 +40,23 @@ def said(office: Office, change: Change, item: str) -> dict[str, Any]:
     return found
 
 
-def rules(office: Office, content: str, name: str = "hims.yaml") -> None:
-    path = office.settings.config_file("alerts")
-    path.mkdir(exist_ok=True)
-    (path / name).write_text(content)
+def rules(office: Office, content: str | None, name: str = "hims-api.yaml") -> None:
+    """Put rules in the place of those that are shipped."""
+    path = office.settings.config_file("alerts") / name
+    path.unlink() if content is None else path.write_text(content)
+
+
+def test_alerts_of_the_sample_are_known_as_it_is_shipped(office: Office) -> None:
+    change, _ = office.submit(**API)
+    known = said(office, change, "alerts")
+    assert known["verdict"] == "go"
+    assert "api: HimsApiDown, HimsApiErrors, HimsApiSlow, HimsApiUnseen" in known["message"]
+    both, _ = office.submit(impact_assessment={"affected_systems": ["api", "frontend"]})
+    assert "no rule of config/alerts watches frontend" in said(office, both, "alerts")["message"]
 
 
 def test_alerts_are_known_where_rules_watch_every_system(office: Office) -> None:
+    rules(office, None)
     change, _ = office.submit(**API)
     assert said(office, change, "alerts")["message"].endswith("nobody has said so")
     rules(office, RULES)
@@ -79,7 +89,7 @@ def test_what_no_rule_watches_is_somebody_s_word_and_they_are_told(office: Offic
         (RULES.replace("expr: job:errors:rate5m > 0.01", "expr: []"), "expr"),
         ("groups: &a [*a]", "alias"),
         ("groups: {}", "groups"),
-        ("[" * 400, "config/alerts/hims.yaml"),
+        ("[" * 400, "config/alerts/hims-api.yaml"),
     ],
 )
 def test_rules_that_cannot_be_read_are_no_alerts_and_no_word_replaces_them(

@@ -22,7 +22,7 @@ ONE = Proxied(
 
 
 def test_both_slots_stand_behind_the_frontend_with_their_weights() -> None:
-    text = render((ONE,), 2003)
+    text = render((ONE,), admin=2003, metrics=2004)
     assert "bind 127.0.0.1:2000" in text
     assert "server blue 127.0.0.1:2001 weight 95" in text
     assert "server green 127.0.0.1:2002 weight 5" in text
@@ -30,14 +30,14 @@ def test_both_slots_stand_behind_the_frontend_with_their_weights() -> None:
 
 
 def test_nothing_listens_beyond_loopback() -> None:
-    text = render((ONE,), 2003)
+    text = render((ONE,), admin=2003, metrics=2004)
     listeners = re.findall(r"^\s*(?:bind|stats socket)\s+(\S+)", text, re.MULTILINE)
-    assert len(listeners) == 2
+    assert len(listeners) == 3
     assert all(re.fullmatch(r"(ipv4@)?127\.0\.0\.1:\d+", where) for where in listeners)
 
 
 def test_answers_of_the_service_are_never_retried() -> None:
-    policy = re.search(r"retry-on (.*)", render((ONE,), 2003))
+    policy = re.search(r"retry-on (.*)", render((ONE,), admin=2003, metrics=2004))
     assert policy
     assert not re.search(r"\d{3}|all-retryable", policy.group(1))
 
@@ -64,7 +64,7 @@ def test_other_weights_make_it_no_other_program(settings: Settings) -> None:
 
 @pytest.mark.parametrize("service", ["staging", "production"])
 def test_every_environment_has_a_frontend_of_its_own(settings: Settings, service: str) -> None:
-    text = render(proxied(settings), 1)
+    text = render(proxied(settings), admin=1, metrics=2)
     assert f"frontend hims-api.{service}\n" in text
 
 
