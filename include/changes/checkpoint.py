@@ -19,9 +19,10 @@ from sqlalchemy.engine import Connection
 from include.approvals import Board
 from include.changes import checklist
 from include.changes.change import Change, load_change
-from include.changes.desk import Desk
+from include.changes.desk import Desk, driven_by_train
 from include.changes.items import AFTER, BEFORE, TITLES
 from include.changes.ruling import Ruling
+from include.errors import RequestError
 from include.instants import format_instant, parse_instant
 from include.ledger import Actor, Outcome, Unit, schema
 from include.notices import change_texts
@@ -89,11 +90,14 @@ def ask(
     """Ask, and tell those who can answer, for a word on each item that no machine has judged.
 
     None where nothing is open. `part` is a key of CHECKPOINTS, `key` names the run that asks;
-    `until` is given where what is left of a question is asked again.
+    `until` is given where what is left of a question is asked again. Raises RequestError for a
+    change that is not on its way through its slot: nobody is asked for a go that leads nowhere.
     """
     point, board = CHECKPOINTS[part], desk.catalogue.board
     with desk.unit() as unit:
         change = load_change(unit.connection, change_id)
+        if problem := driven_by_train(change) or _nothing_ahead(change):
+            raise RequestError(f"{change.id}: {problem}")
         case = desk.case(unit, change)
         open_ = checklist.outstanding(case, point.items(change))
         lacking = {item: said for item in open_ if (said := checklist.lacking(case, item))}
@@ -129,6 +133,12 @@ def ask(
         until=until,
         lacking=lacking,
     )
+
+
+def _nothing_ahead(change: Change) -> str:
+    if change.state in ("scheduled", "implementing", "validating"):
+        return ""
+    return f"it is {change.state}; words are asked for on what is scheduled or under way"
 
 
 def asked_until(desk: Desk, change_id: str, part: str, *, key: str) -> datetime | None:

@@ -292,6 +292,9 @@ class Desk:
             if change.state in ENDED:
                 problem = f"it is {change.state}; nothing of it is left to hold"
                 return refuse(unit, change, "change.hold_refused", "not_open", problem)
+            if problem := driven_by_train(change):
+                problem += "; a no to its next checkpoint stops it"
+                return refuse(unit, change, "change.hold_refused", "release", problem)
             unit.execute(
                 update(schema.change)
                 .where(schema.change.c.id == change.id)
@@ -464,6 +467,11 @@ class Desk:
         with self.unit() as unit:
             change = load_change(unit.connection, change_id, lock=True)
             case = self.case(unit, change)
+            if change.state != "review" and (problem := driven_by_train(change)):
+                return refuse(unit, change, "change.close_refused", "release", problem)
+            if change.state not in ("validating", "review", "closed"):
+                problem = f"it is {change.state}; only what is done is closed"
+                return refuse(unit, change, "change.close_refused", "not_done", problem)
             if change.state == "validating":
                 ruling = advance(
                     unit, case, "review", reason="validated", message=f"{change.id} is validated"
@@ -499,6 +507,12 @@ def refuse(unit: Unit, change: Change, event: str, reason: str, problem: str) ->
         message=f"{unit.actor.name}: {change.id}: {problem}",
     )
     return Ruling(ok=False, reason=reason, message=f"{change.id}: {problem}")
+
+
+def driven_by_train(change: Change) -> str:
+    """Return the words that say whose business a release's change is, "" for any other."""
+    release = change.release_id
+    return "" if release is None else f"it is what {release} is about, and its train drives it"
 
 
 def _told(change: Change, target: str) -> str:

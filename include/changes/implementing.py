@@ -18,7 +18,7 @@ from sqlalchemy import select
 from include.changes.change import Change, book_slot, load_change
 from include.changes.closing import hold_at_closing, order_at_closing
 from include.changes.condition import plain, refusals
-from include.changes.desk import Desk
+from include.changes.desk import Desk, driven_by_train, refuse
 from include.changes.ending import record_outcome
 from include.changes.implementation import described
 from include.changes.leading_back import LONGEST_STEP, Effect, Step, lead_back, lock_of
@@ -51,7 +51,7 @@ def start(desk: Desk, change_id: str, holder: str) -> Ruling:
     with desk.unit() as unit:
         change = load_change(unit.connection, change_id, lock=True)
         case = desk.case(unit, change)
-        if change.state in ("implementing", "validating"):
+        if change.state in ("implementing", "validating") and change.release_id is None:
             if other := another_run(unit.connection, change, holder):
                 unit.append("permit.refused", change.subject, outcome=Outcome.DENIED,
                             reason="another_run", message=other)  # fmt: skip
@@ -59,6 +59,11 @@ def start(desk: Desk, change_id: str, holder: str) -> Ruling:
             message = "it is under way already" if change.state == "implementing" else "it is done"
             unit.append("permit.asked_again", change.subject, message=message)
             return Ruling(ok=True, reason="already_there", message=message)
+        problem = driven_by_train(change)
+        if not problem and change.state != "scheduled":
+            problem = f"it is {change.state}; only what is scheduled begins"
+        if problem:
+            return refuse(unit, change, "permit.refused", "not_scheduled", problem)
         ruling = advance(
             unit, case, "implementing", reason="permitted",
             message=f"{change.id} begins: {described(change.content['implementation'])}",
@@ -98,6 +103,8 @@ def implement(
     `others` starts another Dag where that is what implements the change.
     """
     change = desk.load(change_id)
+    if of_release := driven_by_train(change):
+        return Ruling(ok=False, reason="release", message=f"{change.id}: {of_release}")
     if change.state not in ("implementing", "validating"):
         return Ruling(ok=False, reason="not_started", message=f"{change.id} is {change.state}")
     work = change.content["implementation"]

@@ -118,7 +118,7 @@ MACHINES: Mapping[str, tuple[Way, ...]] = {
         Way("rolling_back", "review", ()),
         Way("implementing", "review", ()),
         Way("validating", "review", ()),
-        Way("review", "closed", ()),
+        Way("review", "closed", ("reviewed",)),
         *_CANCEL,
     ),
 }

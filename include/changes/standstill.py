@@ -16,7 +16,7 @@ from include.changes.broken_run import run_in
 from include.changes.case import Case
 from include.changes.change import Change, book_slot, load_change, take_turn_to_book
 from include.changes.closing import closes_at, held_at_closing
-from include.changes.desk import Desk, refuse
+from include.changes.desk import Desk, driven_by_train, refuse
 from include.changes.guards import GUARDS
 from include.changes.machine import BEFORE, forward, judge
 from include.changes.openings import first_free
@@ -88,8 +88,8 @@ def lead_back(desk: Desk, change_id: str, comment: str) -> Ruling:
 
 
 def _not_theirs(desk: Desk, unit: Unit, change: Change) -> str:
-    if change.release_id is not None:
-        raise RequestError(f"{change.id} is what {change.release_id} is about: its train drives it")
+    if problem := driven_by_train(change):
+        raise RequestError(f"{change.id}: {problem}")
     return desk.no_word_on("go_no_go", unit)
 
 

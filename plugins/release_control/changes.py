@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.exceptions import AirflowFailException
@@ -34,6 +35,17 @@ def desk_of(context: Mapping[str, Any], *, actor: Actor | None = None) -> Desk:
 def asked_by(context: Mapping[str, Any]) -> Desk:
     """Return the desk in the name of who triggered the run."""
     return desk_of(context, actor=requester(context))
+
+
+@contextmanager
+def said_at_once() -> Iterator[None]:
+    """End the task for good, with its reason, where what it was given makes no sense."""
+    from include.errors import InputError, RecordMissing
+
+    try:
+        yield
+    except (InputError, RecordMissing) as error:
+        raise AirflowFailException(str(error)) from error
 
 
 def handed(ruling: Ruling) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from airflow.sdk.definitions.param import ParamsDict
 from airflow.sdk.exceptions import AirflowSkipException
 
 from release_control.boarding import once_it_answers, person
-from release_control.changes import desk_of, handed
+from release_control.changes import desk_of, handed, said_at_once
 from release_control.courier import deliver_after
 from release_control.names import named
 from release_control.operators.checkpoint import answered, human_task
@@ -34,7 +34,7 @@ class ImplementationStepOperator(BaseOperator):
         from include.changes import implementing
 
         desk, change, run_id = desk_of(context), change_of(context), context["ti"].run_id
-        with deliver_after(desk.ledger):
+        with said_at_once(), deliver_after(desk.ledger):
             match self.step:
                 case "issue_permit":
                     return handed(implementing.start(desk, change, run_id))
@@ -73,7 +73,7 @@ class ChecklistOperator(HITLOperator):
 
         desk, ti = desk_of(context), context["ti"]
         link = desk.settings.task_url(ti.dag_id, ti.run_id, ti.task_id)
-        with deliver_after(desk.ledger):
+        with said_at_once(), deliver_after(desk.ledger):
             asked = checkpoint.ask(
                 desk, change_of(context), self.part, key=ti.run_id, link=link, until=until
             )

@@ -10,7 +10,7 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException, T
 
 from include.changes.change import Change
 from include.ledger import schema
-from release_control.operators.implementation import ChecklistOperator
+from release_control.operators.implementation import ChecklistOperator, ImplementationStepOperator
 from tests.dags.airflow_parts import Instance, answer, context, timeout
 from tests.integration.changes.office import IN_WINDOW, Office
 
@@ -143,3 +143,18 @@ def test_what_is_known_of_an_item_that_needs_a_word_is_told_with_it(
     body = asked[0]["body"]
     assert "nothing of hims-web in staging" in body.replace("\\", "")
     assert "- Change team assembled (release manager, operations manager)\n" in body
+
+
+@pytest.mark.usefixtures("asked")
+def test_what_is_on_no_way_through_a_slot_is_said_at_once_and_nobody_is_asked(
+    office: Office,
+) -> None:
+    waiting, _ = office.submit()
+    for change, words in ((waiting.id, "it is authorizing"), ("CHG-000099", "no change")):
+        about = context(Instance("decide_go_no_go", dag_id="change_implementation"), change=change)
+        with pytest.raises(AirflowFailException, match=words):
+            gate().execute(about)
+        permit = ImplementationStepOperator(step="issue_permit", task_id="issue_permit")
+        with pytest.raises(AirflowFailException, match=words):
+            permit.execute(about)
+    assert office.rows(schema.permit) == []

@@ -643,3 +643,16 @@ def grant(office: Office, change: Change, start: datetime, end: datetime) -> Non
             unit, grants, calendar, str(asked.id), grant=True, reason="It has to be"
         )
     assert given.ok, given.message
+
+
+def test_what_is_not_scheduled_never_begins_and_nobody_is_asked_about_it(office: Office) -> None:
+    change, _ = office.submit()
+    with pytest.raises(RequestError, match="it is authorizing; words are asked for"):
+        checkpoint.ask(office.desk(), change.id, "before", key="run-1")
+    assert office.records("checklist.asked") == []
+    ruling = implementing.start(office.desk(), change.id, "run-1")
+    assert (ruling.ok, ruling.reason) == (False, "not_scheduled")
+    assert "it is authorizing" in ruling.message
+    assert [item["outcome"] for item in office.records("permit.refused")] == ["denied"]
+    assert office.desk().close(change.id).reason == "not_done"
+    assert office.load(change).state == "authorizing"
