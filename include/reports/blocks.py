@@ -8,7 +8,11 @@ from datetime import date, datetime, timedelta
 
 from include.calendar.wall_time import Span, local_span_text
 from include.notices.wording import count, one_line
-from include.reports.drawing import bars, heat_map, histogram, timeline, trend
+from include.reports.drawing.bars import bars
+from include.reports.drawing.heat_map import heat_map
+from include.reports.drawing.histogram import histogram
+from include.reports.drawing.timeline import timeline
+from include.reports.drawing.trend import trend
 from include.reports.facts import ChangeFact, Facts
 from include.reports.figure import Figure
 from include.reports.making import Material

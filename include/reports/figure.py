@@ -1,4 +1,4 @@
-"""A drawing as a list of shapes: what SVG and PDF have in common, so that both show the same."""
+"""A figure as lists of shapes: what SVG and PDF have in common, so that both show the same."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-WIDTH = 640.0
 INK, SOFT, LINE, ACCENT, SECOND, GOOD, BAD = (
     "#16262e", "#5b6f78", "#dbe4e8", "#0f6e84", "#d9822b", "#2b8a57", "#c0392b",
 )  # fmt: skip
@@ -65,10 +64,20 @@ Shape = Box | Stroke | Dot | Label
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Drawing:
+    """Shapes on a sheet of this size."""
+
+    width: float
+    height: float
+    shapes: Sequence[Shape]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Figure:
-    """A drawing `WIDTH` wide; `said` is what it shows, in words, for those who do not see it."""
+    """The same drawn twice, for a desk and paper and for a phone; `said` is what it shows, in
+    words, for those who do not see it."""
 
     title: str
     said: str
-    height: float
-    shapes: Sequence[Shape]
+    wide: Drawing
+    narrow: Drawing

@@ -18,7 +18,7 @@ from fpdf.fonts import TTFFont
 from include.errors import ReportError
 from include.instants import format_instant
 from include.notices.wording import count, one_line
-from include.reports.figure import WIDTH, Box, Dot, Figure, Label, Shape, Stroke
+from include.reports.figure import Box, Dot, Figure, Label, Shape, Stroke
 from include.reports.metrics.metric import Metric
 from include.reports.metrics.scorecard import CAUTIONS
 from include.reports.rendering.letters import (
@@ -274,17 +274,18 @@ class _Page(FPDF):
 
     def figure(self, figure: Figure) -> None:
         """Draw a figure over the width of the text."""
-        scale = self.epw / WIDTH
-        tall = figure.height * scale
+        drawing = figure.wide
+        scale = self.epw / drawing.width
+        tall = drawing.height * scale
         if self.get_y() + tall + 12 > self.h - 20:
             self.add_page()
         self.words(figure.title, bold=True)
         left, top = self.l_margin, self.get_y()
         # Its colours end with it: a table takes the last one for its cells.
         with self.local_context():
-            for shape in figure.shapes:
+            for shape in drawing.shapes:
                 self.shape(shape, left, top, scale)
-        self.set_y(top + tall + 1)
+        self.set_xy(left, top + tall + 1)
         self.words(figure.said, size=8, colour=_SOFT)
 
     def shape(self, shape: Shape, left: float, top: float, scale: float) -> None:
@@ -309,12 +310,19 @@ class _Page(FPDF):
                     left + shape.x * scale, top + shape.y * scale, shape.radius * scale, style="F"
                 )
             case Label():
-                text = self.known(shape.text)
-                self.set_font(FAMILY, "B" if shape.bold else "", shape.size * scale * 2.83)
-                self.set_text_color(shape.colour)
-                wide = self.get_string_width(text)
-                shift = {"start": 0.0, "middle": wide / 2, "end": wide}[shape.anchor]
-                self.text(left + shape.x * scale - shift, top + shape.y * scale, text)
+                self.label(shape, left + shape.x * scale, top + shape.y * scale, scale)
+
+    def label(self, label: Label, x: float, y: float, scale: float) -> None:
+        """Write a figure's line of text on the baseline `y`, its letters joined as all others."""
+        text = self.known(label.text)
+        self.set_font(FAMILY, "B" if label.bold else "", label.size * scale * 2.83)
+        self.set_text_color(label.colour)
+        with self.shaping(text):
+            wide = self.get_string_width(text)
+            shift = {"start": 0.0, "middle": wide / 2, "end": wide}[label.anchor]
+            # A cell as high as its letters has its baseline at four fifths of them.
+            self.set_xy(x - shift - self.c_margin, y - 0.8 * self.font_size)
+            self.cell(wide + 2 * self.c_margin, self.font_size, text)
 
     def known(self, text: str) -> str:
         """Return a text as the font can show it; what it lacks is counted."""

@@ -42,6 +42,7 @@ padding:13px 15px;color:inherit;text-decoration:none;min-width:0}
 figure{margin:20px 0 6px}
 figcaption{font-weight:600;margin-bottom:8px}
 svg{display:block;width:100%;max-width:880px;height:auto;font-family:inherit}
+svg.narrow{display:none;max-width:460px}
 .said{font-size:13px;margin-top:6px}
 .scroll{overflow-x:auto;margin:0 0 14px}
 table{border-collapse:collapse;width:100%;font-size:14px}
@@ -55,12 +56,12 @@ summary{cursor:pointer;display:flex;gap:12px;justify-content:space-between}
 summary b{font-weight:600}summary strong{color:var(--accent);font-weight:600;white-space:nowrap}
 details p{margin:10px 0}.formula{color:var(--soft);font-size:14px}
 footer{padding:6px 24px 40px;font-size:13px;color:var(--soft)}footer p{margin:0 0 4px}
+@media screen and (max-width:760px){svg.wide{display:none}svg.narrow{display:block}}
 @media(max-width:600px){
 header{padding:28px 18px 24px}h1{font-size:26px}nav{padding:12px 18px 0}main{padding:4px 10px 16px}
 section{padding:17px 15px 19px;border-radius:10px}footer{padding:6px 18px 32px}
 .tiles{grid-template-columns:1fr 1fr;gap:8px}.tile{padding:11px 12px}.tile strong{font-size:21px}
 .tile.empty strong{font-size:17px}
-figure svg text{font-size:17px}
 thead{display:none}tr{display:block;padding:8px 0;border-bottom:1px solid var(--line)}
 td,td:first-child{display:flex;gap:10px;border:0;padding:2px 0;white-space:normal}
 td::before{content:attr(data-head);flex:0 0 92px;color:var(--soft)}

@@ -4,25 +4,32 @@ from __future__ import annotations
 
 from html import escape
 
-from include.reports.figure import WIDTH, Box, Dot, Figure, Label, Shape, Stroke
+from include.reports.figure import Box, Dot, Drawing, Figure, Label, Shape, Stroke
 
 
 def svg(figure: Figure) -> str:
-    """Return one figure as an SVG element that fits the width it gets."""
-    body = "".join(_shape(shape) for shape in figure.shapes)
+    """Return a figure as two SVG elements as wide as their place; a style shows one of them."""
+    about = f"{escape(figure.title)}: {escape(figure.said)}"
+    # Nobody hovers over a phone.
+    drawings = (("wide", figure.wide, True), ("narrow", figure.narrow, False))
+    return "".join(_svg(name, drawing, about, tips=tips) for name, drawing, tips in drawings)
+
+
+def _svg(name: str, drawing: Drawing, about: str, *, tips: bool) -> str:
+    body = "".join(_shape(shape, tips=tips) for shape in drawing.shapes)
     return (
-        f'<svg viewBox="0 0 {WIDTH:g} {figure.height:g}" role="img" '
-        f'aria-label="{escape(figure.title)}: {escape(figure.said)}">{body}</svg>'
+        f'<svg class="{name}" viewBox="0 0 {drawing.width:g} {drawing.height:g}" role="img" '
+        f'aria-label="{about}">{body}</svg>'
     )
 
 
-def _shape(shape: Shape) -> str:
+def _shape(shape: Shape, *, tips: bool) -> str:
     match shape:
         case Box():
             return (
                 f'<rect x="{shape.x:.1f}" y="{shape.y:.1f}" width="{shape.width:.1f}" '
                 f'height="{shape.height:.1f}" rx="{shape.radius:g}" fill="{shape.fill}">'
-                f"{_tip(shape.tip)}</rect>"
+                f"{_tip(shape.tip if tips else '')}</rect>"
             )
         case Stroke():
             points = " ".join(f"{x:.1f},{y:.1f}" for x, y in shape.points)
@@ -34,7 +41,7 @@ def _shape(shape: Shape) -> str:
         case Dot():
             return (
                 f'<circle cx="{shape.x:.1f}" cy="{shape.y:.1f}" r="{shape.radius:g}" '
-                f'fill="{shape.fill}">{_tip(shape.tip)}</circle>'
+                f'fill="{shape.fill}">{_tip(shape.tip if tips else "")}</circle>'
             )
         case Label():
             bold = ' font-weight="600"' if shape.bold else ""

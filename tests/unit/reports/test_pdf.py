@@ -8,17 +8,15 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
-from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 import pytest
 from fpdf import FPDF
 
 from include.errors import ReportError
-from include.reports.drawing import bars, timeline, trend
+from include.reports.drawing.bars import bars
 from include.reports.facts import Facts
-from include.reports.figure import WIDTH, Box, Label
-from include.reports.metrics.metric import Unit
+from include.reports.figure import Box, Drawing, Figure, Label
 from include.reports.metrics.scorecard import score
 from include.reports.period import Kind, period_on
 from include.reports.rendering.pdf import pdf
@@ -68,14 +66,20 @@ def drawn(blocks: Sequence[Block]) -> str:
     return read(pdf(report(blocks)))
 
 
-def read(file: bytes) -> str:
-    """Return a file's pages as they are drawn, glyphs read back by the file's own tables."""
+def streams(file: bytes) -> list[str]:
+    """Return what a file holds, unpacked."""
     parts = []
     for part in re.findall(rb"stream\r?\n(.*?)\r?\nendstream", file, re.S):
         try:
             parts.append(zlib.decompress(part).decode("latin-1"))
         except zlib.error:
             parts.append(part.decode("latin-1"))
+    return parts
+
+
+def read(file: bytes) -> str:
+    """Return a file's pages as they are drawn, glyphs read back by the file's own tables."""
+    parts = streams(file)
     # One table for each font, in the order of their names in the pages.
     tables = [
         {
@@ -109,7 +113,7 @@ def _lettered(page: str, tables: Sequence[dict[int, str]]) -> str:
 
 
 def test_a_table_behind_a_figure_is_not_painted_in_the_figures_colour() -> None:
-    boxes = sum(isinstance(shape, Box) for shape in FIGURE.shapes)
+    boxes = sum(isinstance(shape, Box) for shape in FIGURE.wide.shapes)
     assert len(re.findall(r" re f\b", drawn([FIGURE]))) == boxes
     assert len(re.findall(r" re f\b", drawn([FIGURE, TABLE]))) == boxes
 
@@ -148,6 +152,21 @@ def test_words_that_run_from_right_to_left_are_turned_and_joined() -> None:
     assert "cannot be shown" not in shown
 
 
+@pytest.mark.parametrize("name", ["مرحبا", "क्षत्रिय", "שלום", "Waits"])
+def test_letters_of_a_figure_are_joined_and_turned_as_those_of_the_text_are(name: str) -> None:
+    label = Label(x=9, y=9, text=name)
+    drawing = Drawing(width=640, height=20, shapes=[label])
+    figure = Figure(title="Waits", said="They wait.", wide=drawing, narrow=drawing)
+    # In one file the same glyphs have the same numbers.
+    page = "\n".join(streams(pdf(report([Points(items=[], nothing=name), figure]))))
+    before, _, behind = page.partition("\nq\nBT /F1")
+    text = before.rpartition("/F1 10.00 Tf")[2].partition("/F2")[0]
+    said, shown = (
+        re.findall(r"\((.*?)\) Tj", part, re.S) for part in (text, behind.partition("\nQ\n")[0])
+    )
+    assert shown == said != []
+
+
 def test_a_file_that_lacks_letters_says_how_many_and_marks_each() -> None:
     rows = [("CHG-1", "🚀 你好 e\u0301\ufe0f\u202e", "normal", "api", "", "")]
     shown = drawn([replace(TABLE, rows=rows)])
@@ -180,40 +199,3 @@ def test_a_paragraph_is_not_stretched_to_both_edges() -> None:
 
 def test_no_sentence_ends_twice() -> None:
     assert ".." not in drawn([]).replace("...", "")
-
-
-def test_the_scale_of_a_timeline_counts_the_zones_days() -> None:
-    east = ZoneInfo("Asia/Kolkata")
-    period = period_on(Kind.WEEKLY, date(2026, 11, 16), east)
-    drawing = timeline("Releases", period.start, period.end, east, [])
-    days = [shape for shape in drawing.shapes if isinstance(shape, Label) and shape.y == 14]
-    assert [day.text for day in days] == ["16 Nov", "18 Nov", "20 Nov", "22 Nov"]
-    steps = {round(later.x - day.x, 6) for day, later in pairwise(days)}
-    assert len(steps) == 1
-
-
-def test_the_words_under_a_timeline_fit_into_it_in_a_phones_larger_letters() -> None:
-    drawing = timeline("Releases", PERIOD.start, PERIOD.end, ZONE, [])
-    last = [shape for shape in drawing.shapes if isinstance(shape, Label)][-1]
-    assert last.text == "rolled back"
-    assert last.x + 9.5 * len(last.text) <= WIDTH
-
-
-def test_a_timeline_says_how_many_releases_it_leaves_out() -> None:
-    drawing = timeline("Releases", PERIOD.start, PERIOD.end, ZONE, [("hims-api-1", [], [])], of=31)
-    assert drawing.said == "the newest 1 of 31 releases"
-
-
-def test_a_trend_says_of_which_period_its_last_figure_is() -> None:
-    names = ["2026-W46", "2026-W47"]
-    values = {"success": [0.5, 0.25], "coverage": [0.75, None], "rollback": [None, None]}
-    assert trend("Rates", names, values, Unit.SHARE).said == (
-        "success: 25.0 % in 2026-W47; coverage: 75.0 % in 2026-W46, no data since; "
-        "rollback: no data"
-    )
-
-
-def test_the_scale_of_lengths_is_in_whole_minutes_hours_or_days() -> None:
-    drawing = trend("Time", ["2026-W47"], {"median": [2240.0]}, Unit.DURATION)
-    said = [shape.text for shape in drawing.shapes if isinstance(shape, Label)][:5]
-    assert said == ["0", "10m", "20m", "30m", "40m"]
