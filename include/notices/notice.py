@@ -43,7 +43,8 @@ class Standing:
 
     A new `phase` closes the questions of the one before. `question` names a question within the
     thread: with `asked` (names as people read them) it is open until `answer_by`, with `answered`
-    it is closed. `next` is what comes next, in words that hold its instant.
+    it is closed. `next` is what comes next, in words that hold its instant. All of it is cleaned
+    as a notice's own words are.
     """
 
     phase: str | None = None
@@ -53,6 +54,13 @@ class Standing:
     asked: tuple[str, ...] = ()
     answer_by: datetime | None = None
     answered: bool = False
+
+    def __post_init__(self) -> None:
+        clean = object.__setattr__
+        for name in ("phase", "next", "question", "about"):
+            said = getattr(self, name)
+            clean(self, name, None if said is None else one_line(said) or None)
+        clean(self, "asked", tuple(one_line(name) for name in self.asked if one_line(name)))
 
     def document(self) -> dict[str, Any]:
         """Return the standing as it is stored."""
@@ -125,8 +133,9 @@ class Notice:
             clean(self, name, one_line(getattr(self, name)))
         if len(self.dedupe_key) > _LONGEST_KEY:
             clean(self, "dedupe_key", hashlib.sha256(self.dedupe_key.encode()).hexdigest())
-        if self.link is not None:
-            clean(self, "link", one_line(self.link) or None)
+        for name in ("link", "reminds"):
+            said = getattr(self, name)
+            clean(self, name, None if said is None else one_line(said) or None)
         clean(self, "people", tuple(one_line(user) for user in self.people if one_line(user)))
         for name in ("event", "thread", "title", "dedupe_key"):
             if not getattr(self, name):

@@ -7,6 +7,7 @@ formatting guide says: without them no text can mention anybody or hide a link.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
@@ -34,6 +35,7 @@ FOR = {
     Audience.ON_CALL: "whoever is on call",
     Audience.PERSON: "those who are named",
 }
+_SPACE = re.compile(r"\s")
 _ESCAPES = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 
 Blocks = list[dict[str, Any]]
@@ -74,9 +76,9 @@ def summary_blocks(summary: Summary) -> Blocks:
         fields[f"Asked: {question.about}"] = listed(question.asked) or "nobody by name"
     if not summary.questions and summary.count > 1:
         fields["Asked"] = "nobody now"
-    if summary.count > 1:
+    if summary.count > 1 and first.title != summary.title:
         fields["Began with"] = first.title
-    fields |= {name: value for name, value in first.fields.items() if name not in fields}
+    fields |= {name: value for name, value in summary.told.fields.items() if name not in fields}
     link, shown = split_link(summary.link, fields)
     made = [_header(summary.severity, summary.title)]
     text = summary.news.strip()
@@ -95,7 +97,7 @@ def fallback_text(queued: QueuedNotice) -> str:
     notice = queued.notice
     parts = [notice.title, notice.text, *(f"{k}: {v}" for k, v in notice.fields.items())]
     parts += [notice.link or "", queued.late or ""]
-    return escaped("\n".join(part for part in parts if part), _FALLBACK)
+    return clipped("\n".join(part for part in parts if part), _FALLBACK)
 
 
 def escaped(text: str, limit: int) -> str:
@@ -106,11 +108,10 @@ def escaped(text: str, limit: int) -> str:
     kept: list[str] = []
     room = limit
     for letter in text:
-        shown = _ESCAPES.get(letter, letter)
-        room -= _size(shown)
+        room -= _cost(letter)
         if room < 0:
             break
-        kept.append(shown)
+        kept.append(_ESCAPES.get(letter, letter))
     else:
         return "".join(kept)
     # Take back what the ellipsis needs.
@@ -118,6 +119,21 @@ def escaped(text: str, limit: int) -> str:
     while kept and room < 0:
         room += _size(kept.pop())
     return "".join(kept).rstrip() + "…"
+
+
+def clipped(text: str, limit: int) -> str:
+    """Return `text` escaped, cut in its middle if it has to be: what to do stands at the end."""
+    sizes = [_cost(letter) for letter in text]
+    if sum(sizes) <= limit:
+        return escaped(text, limit)
+    start, room = len(text), limit // 4
+    while sizes[start - 1] <= room:
+        start -= 1
+        room -= sizes[start]
+    # From a whole word on, if there is one before long.
+    words = _SPACE.search(text, start, (start + len(text)) // 2)
+    end = escaped(text[words.start() if words else start :], limit)
+    return escaped(text[:start], limit - _size(end)) + end
 
 
 def split_link(link: str | None, fields: Mapping[str, str]) -> tuple[str | None, Mapping[str, str]]:
@@ -138,13 +154,19 @@ def _size(text: str) -> int:
     return len(text.encode("utf-16-le")) // 2
 
 
+def _cost(letter: str) -> int:
+    """Return the room that a letter takes once it is escaped."""
+    shown = _ESCAPES.get(letter)
+    return len(shown) if shown else 1 + (letter > "\uffff")
+
+
 def _header(severity: Severity, title: str) -> dict[str, Any]:
     return {"type": "header", "text": _plain(_MARKS.get(severity, "") + title, _HEADER)}
 
 
 def _plain(text: str, limit: int) -> dict[str, Any]:
     # Plain text, so that a commit's *stars* and :names: stay what they are.
-    return {"type": "plain_text", "text": escaped(text, limit), "emoji": False}
+    return {"type": "plain_text", "text": clipped(text, limit), "emoji": False}
 
 
 def _fields(fields: Mapping[str, str]) -> Blocks:
@@ -164,7 +186,7 @@ def _fields(fields: Mapping[str, str]) -> Blocks:
 
 def _field(name: str, value: str, limit: int) -> dict[str, Any]:
     label = f"*{escaped(name, _LABEL)}*\n"
-    text = label + escaped(value, limit - _size(label))
+    text = label + clipped(value, limit - _size(label))
     return {"type": "mrkdwn", "text": text, "verbatim": True}
 
 

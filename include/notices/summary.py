@@ -25,10 +25,11 @@ class Question:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Summary:
     """A thread after its latest notice. `first` is the notice that opened it, `late` says so if
-    that one came late."""
+    that one came late; `told` is the newest of that event: another edition, or another train."""
 
     thread: str
     first: Notice
+    told: Notice
     latest: Notice
     count: int
     phase: str | None
@@ -52,7 +53,7 @@ class Summary:
     def title(self) -> str:
         """One line that says where the thread stands."""
         if self.count == 1 or self.phase is None:
-            return self.first.title
+            return self.told.title
         # Other threads have names for machines; their latest title says it in words.
         return f"{self.thread}: {self.phase}" if subject_of(self.thread) else self.latest.title
 
@@ -68,7 +69,7 @@ class Summary:
         """The page to open now: of the one open question, else of the thread."""
         if len(self.questions) == 1 and self.questions[0].link:
             return self.questions[0].link
-        return self.first.link or self.latest.link
+        return self.told.link or self.latest.link
 
     def digest(self) -> str:
         """Return what differs whenever something else is to be shown."""
@@ -79,6 +80,7 @@ class Summary:
             self.link,
             str(self.severity),
             self.latest.title,
+            list(self.told.fields.items()),
             [[question.about, *question.asked] for question in self.questions],
         ]
         return hashlib.sha256(json.dumps(shown).encode()).hexdigest()[:32]
@@ -117,6 +119,7 @@ def summarise(
     return Summary(
         thread=said[0].thread,
         first=said[0],
+        told=next(notice for notice in reversed(said) if notice.event == said[0].event),
         latest=said[-1],
         count=len(said) if count is None else count,
         phase=phase,

@@ -15,6 +15,7 @@ from include.notices import Audience, Notice, QueuedNotice, Severity
 from include.notices.notice import Standing
 from include.notices.slack_blocks import (
     blocks,
+    clipped,
     escaped,
     fallback_text,
     is_broadcast,
@@ -137,6 +138,20 @@ def test_escaping_loses_nothing_but_what_does_not_fit(text: str, limit: int) -> 
         assert length(html.escape(text, quote=False)) > limit
 
 
+@given(st.text(alphabet="ab &<\n🚀"), st.integers(20, 60))
+def test_what_is_too_long_is_cut_in_its_middle(text: str, limit: int) -> None:
+    made = clipped(text, limit)
+    assert length(made) <= limit
+    whole = html.escape(text, quote=False)
+    if length(whole) <= limit:
+        assert made == whole
+    else:
+        head, _, tail = made.partition("…")
+        assert whole.startswith(head)
+        assert whole.endswith(tail)
+        assert text[-1:].isspace() or tail
+
+
 def test_a_question_bears_a_button_to_its_page() -> None:
     made = blocks(queued(severity=Severity.ACTION, link="http://127.0.0.1:8080/required_actions"))
     [actions] = [block for block in made if block["type"] == "actions"]
@@ -218,3 +233,24 @@ def test_a_summary_says_nothing_twice_and_no_name_that_is_for_machines() -> None
     header, said, *_ = summary_blocks(summarise([begun.notice, over.notice]))
     assert header["text"]["text"] == "hims-api-2.3.0: released"
     assert said["text"]["text"] == "2.3.0 is verified."
+
+
+def test_what_was_told_anew_is_shown_in_place_of_what_it_was_told_before() -> None:
+    report = {"event": "report.ready", "thread": "weekly-2026-W47", "final": True}
+    lacking = queued(title="Weekly: W47 (without its PDF)", fields={"No PDF": "broken"}, **report)
+    whole = queued(title="Weekly: W47", fields={"Success": "97 %"}, **report)
+    header, *others = summary_blocks(summarise([lacking.notice, whole.notice]))
+    assert header["text"]["text"] == "Weekly: W47"
+    shown = "\n".join(every_text(others))
+    assert "Success" in shown
+    assert "broken" not in shown
+    # Of a release's second train the dates, not those of the first.
+    first, again = (
+        queued(thread="hims-api-2.3.0", fields={"Change window": day}, link=f"https://a/{day}")
+        for day in ("Saturday", "Sunday")
+    )
+    begun = queued(thread="hims-api-2.3.0", event="freeze.began", title="hims-api-2.3.0: frozen")
+    summary = summarise([first.notice, begun.notice, again.notice, begun.notice])
+    assert summary.link == "https://a/Sunday"
+    assert "Saturday" not in "\n".join(every_text(summary_blocks(summary)))
+    assert summary.digest() != summarise([first.notice, begun.notice, begun.notice]).digest()
