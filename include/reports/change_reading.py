@@ -40,7 +40,9 @@ _WAYS = text("""
         WHERE r.event = ANY(:events) AND r.time < :as_of
         GROUP BY r.change
     ), back AS (
-        SELECT p.change_id AS id, min(d.ended_at) AS returned_at
+        -- What was never live was led back while it had a part of the traffic.
+        SELECT p.change_id AS id, min(d.ended_at) AS returned_at,
+               bool_and(d.live_at IS NULL) AS canary
         FROM deployment d JOIN permit p USING (release_id, attempt)
         WHERE d.state = 'returned' AND d.environment = 'production'
         GROUP BY p.change_id
@@ -67,7 +69,7 @@ _WAYS = text("""
            coalesce(worded.content ->> 'title', c.title) AS title, c.systems,
            worded.content -> 'affected_systems' AS systems_then,
            c.requester, c.release_id, release.service,
-           way.events, way.times, c.outcome, back.returned_at,
+           way.events, way.times, c.outcome, back.returned_at, back.canary,
            place.starts_at, place.ends_at, place.window_name
     FROM way
     JOIN change c ON c.id = way.id
@@ -178,6 +180,7 @@ def _fact(row: Any, as_of: str) -> ChangeFact:
         rolled_back=bool(backwards) or returned is not None,
         slot=slot,
         window=row.window_name,
+        canary=returned is not None and row.canary,
         stays=stays,
     )
 

@@ -50,7 +50,7 @@ def run(options: argparse.Namespace) -> int:
         open_ledger(settings, demo=options.demo),
         start,
         end,
-        as_of=parse_instant(options.as_of) if options.as_of else None,
+        as_of=None if options.as_of is None else parse_instant(options.as_of),
         asked_at=datetime.now(UTC),
         service=options.service,
         observed=settings.overall.reports.observed_for,
@@ -101,8 +101,8 @@ def lines(card: Scorecard, rows: str | None = None) -> Iterator[str]:
 
 
 def _stretch(options: argparse.Namespace) -> tuple[datetime, datetime]:
-    end = parse_instant(options.end) if options.end else datetime.now(UTC)
-    start = parse_instant(options.start) if options.start else None
+    end = datetime.now(UTC) if options.end is None else parse_instant(options.end)
+    start = None if options.start is None else parse_instant(options.start)
     for name, instant in (("--from", start), ("--to", end)):
         if instant is not None and not _FIRST <= instant.year <= _LAST:
             raise RequestError(f"{name} lies between the years {_FIRST} and {_LAST}")

@@ -47,8 +47,8 @@ class ChangeFact:
 
     `started_at` and `finished_at` bound the implementation, the second being when it entered
     validation or review for good. `ended` is `closed`, `cancelled`, `rejected`, or None while it
-    is under way; `outcome` is what its review said, None where there was no word. `incidents` are
-    those that it caused, `cause` is the one that it was made for.
+    is under way; `outcome` is what its review said, None where there was no word. `canary` says
+    that it was led back before all of the traffic was on it. `incidents` are those that it caused.
     """
 
     id: str
@@ -67,6 +67,7 @@ class ChangeFact:
     rolled_back: bool
     slot: Span | None
     window: str | None
+    canary: bool = False
     stays: tuple[Stay, ...] = ()
     incidents: tuple[IncidentFact, ...] = ()
 

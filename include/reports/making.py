@@ -61,7 +61,8 @@ def make_report(
 ) -> Report:
     """Return the report of a period as the ledger knew it at `as_of` (default: when it is due).
 
-    `now` only tells whether the report is provisional. Raises LedgerError when the ledger fails.
+    `now` only tells whether the report is provisional, as one is that is asked for as of an
+    instant before it is due. Raises LedgerError when the ledger fails.
     """
     from include.reports.monthly import monthly_sections
     from include.reports.quarterly import quarterly_sections
@@ -138,7 +139,7 @@ def make_report(
         title=TITLES[period.kind],
         period=period,
         as_of=known,
-        provisional=now < known,
+        provisional=now < known or known < due,
         service=service,
         summary=_summary(card),
         sections=sections,

@@ -68,7 +68,7 @@ class Section:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
     """A whole report. `as_of` is what the ledger had to know by then; `provisional` says that the
-    report was made before that instant."""
+    report was made before that instant, or that this is before it is due."""
 
     organisation: str
     title: str

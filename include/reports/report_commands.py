@@ -55,7 +55,9 @@ def run(options: argparse.Namespace) -> int:
     formats = [name.strip() for name in options.format.split(",") if name.strip()]
     unknown = [name for name in formats if name not in _FORMATS]
     if unknown or not formats:
-        raise RequestError(f"--format is some of {', '.join(_FORMATS)}, not {options.format[:60]}")
+        raise RequestError(
+            f'--format is some of {", ".join(_FORMATS)}, not "{ascii(options.format)[1:-1][:60]}"'
+        )
     settings = load_settings()
     now = datetime.now(UTC)
     kind = Kind(options.kind)
@@ -67,7 +69,7 @@ def run(options: argparse.Namespace) -> int:
     )
     if options.service is not None:
         settings.service(options.service)
-    as_of = parse_instant(options.as_of) if options.as_of else None
+    as_of = None if options.as_of is None else parse_instant(options.as_of)
     if as_of is not None and as_of <= period.start:
         raise RequestError(
             f"--as-of lies before {period.name} begins: nothing could be known about it then"

@@ -5,7 +5,10 @@ from __future__ import annotations
 import argparse
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
+from errno import EISDIR
 from pathlib import Path
 
 from include.errors import LedgerError, RequestError
@@ -46,22 +49,19 @@ def run(options: argparse.Namespace) -> int:
         raise RequestError(f"--years is 1 to {_MOST_YEARS}, not {options.years}")
     settings = load_settings()
     end = (
-        parse_instant(options.until)
-        if options.until
-        else datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+        datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+        if options.until is None
+        else parse_instant(options.until)
     )
     if not _FIRST <= end.year <= _LAST:
         raise RequestError(f"--until lies between the years {_FIRST} and {_LAST}")
     ledger, ours = _ledger(settings, again=options.again)
     history = make_history(years=options.years, seed=options.seed, end=end)
-    write_history(ledger, history, progress=_progress)
     path = options.truth or settings.state_dir / "demo" / "truth.json"
     document = truth_document(history, seed=options.seed)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
-    except OSError as error:
-        raise RequestError(f"{path} cannot be written: {error.strerror}") from error
+    # A history goes into an empty ledger alone: one without its truth could not be made again.
+    with _kept(path, json.dumps(document, indent=1) + "\n"):
+        write_history(ledger, history, progress=_progress)
     if options.json:
         print_json(
             {
@@ -84,6 +84,24 @@ def run(options: argparse.Namespace) -> int:
     if ours:
         print_line("ask it with: ./hims metrics --demo, ./hims report monthly --demo")
     return 0
+
+
+@contextmanager
+def _kept(path: Path, text: str) -> Iterator[None]:
+    """Write a file that is there once the block is done; one that cannot be written begins none."""
+    part = path.with_name(f"{path.name}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.is_dir():
+            raise IsADirectoryError(EISDIR, "it is a directory")
+        part.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise RequestError(f"{path} cannot be written: {error.strerror}") from error
+    try:
+        yield
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def _ledger(settings: Settings, *, again: bool) -> tuple[Ledger, bool]:

@@ -75,6 +75,7 @@ class MadeRelease:
     returned_at: datetime | None = None
     ended_at: datetime | None = None
     state: str = "released"
+    canary: bool = False
     measures: list[tuple[str, str, float, datetime]] = field(default_factory=list)
 
 
@@ -238,6 +239,8 @@ class _Maker:
         release.ended_at = made.way[-1][1]
         if made.rolled_back:
             release.returned_at = made.way[-1][1]
+            # What shows itself at once shows itself to a few.
+            release.canary = length < 30 * MINUTE
             release.state = "rolled_back"
 
     def close(self, made: MadeChange, outcome: str) -> None:

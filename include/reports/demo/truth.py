@@ -61,6 +61,7 @@ def _release(made: MadeRelease) -> dict[str, Any]:
         "commits": [format_instant(at) for at in made.commits],
         "switched": _text(made.switched_at),
         "returned": _text(made.returned_at),
+        "canary": made.canary,
         "ended": _text(made.ended_at),
         "measures": [
             {"gate": gate, "measure": name, "value": value, "at": format_instant(at)}

@@ -311,7 +311,7 @@ def _deploy(unit: Unit, change: MadeChange, made: MadeRelease, digest: str) -> I
             fence=fence,
             staged_at=began,
             switch_began_at=made.switched_at,
-            live_at=made.switched_at,
+            live_at=None if made.canary else made.switched_at,
             ended_at=made.returned_at,
         )
     )

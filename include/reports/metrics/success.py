@@ -102,25 +102,31 @@ def rollback_rate(facts: Facts) -> Metric:
     """Return the share of implemented changes that were led back, wholly or in part."""
     changes = facts.implemented
     back = [change for change in changes if _back(change)]
+    canaries = sum(change.canary for change in back)
+    partly = sum(_partly(change) for change in back)
+    said = _said(
+        facts, f"{len(back)} of {count(len(changes), 'implemented change')} were rolled back"
+    )
+    if canaries:
+        said += f"; {canaries} of these before all traffic was on it"
+    if partly:
+        said += f"; {partly} of these in part"
     return Metric(
         name="rollback_rate",
         family="process",
         title="Rollback rate",
-        formula="rolled back / I (see change success rate); a canary that was led back counts",
+        formula=(
+            "rolled back / I (see change success rate); what was led back in part, or as a canary "
+            "before all traffic was on it, counts and is flagged"
+        ),
         unit=Unit.SHARE,
         value=share(len(back), len(changes)),
         numerator=len(back),
         denominator=len(changes),
-        said=_said(
-            facts, f"{len(back)} of {count(len(changes), 'implemented change')} were rolled back"
-        ),
+        said=said,
+        parts={"canary_count": canaries, "partial_count": partly},
         rows=[
-            Line(
-                id=change.id,
-                counted=_back(change),
-                why="rolled back" if _back(change) else "stayed",
-            )
-            for change in changes
+            Line(id=change.id, counted=_back(change), why=_way_back(change)) for change in changes
         ],
     )
 
@@ -131,6 +137,19 @@ def _so_far(until: datetime | None) -> str:
 
 def _back(change: ChangeFact) -> bool:
     return change.rolled_back or change.outcome == "rolled_back"
+
+
+def _partly(change: ChangeFact) -> bool:
+    """Whether not all of what was rolled back could be: its outcome is written down as failed."""
+    return change.rolled_back and change.outcome == "failed"
+
+
+def _way_back(change: ChangeFact) -> str:
+    if not _back(change):
+        return "stayed"
+    if change.canary:
+        return "led back as a canary, before all traffic was on it"
+    return "rolled back in part, and failed" if _partly(change) else "rolled back"
 
 
 def _said(facts: Facts, words: str) -> str:

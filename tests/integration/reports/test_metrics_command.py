@@ -105,6 +105,9 @@ def test_how_long_changes_are_observed_is_a_setting(
     ("words", "said"),
     [
         (["--from", "yesterday"], "is not an instant"),
+        (["--from", ""], '"" is not an instant'),
+        (["--to", ""], '"" is not an instant'),
+        (["--as-of", ""], '"" is not an instant'),
         (["--from", "2026-10-02T00:00:00Z", "--to", "2026-10-01T00:00:00Z"], "does not lie after"),
         (["--service", "hims-ap"], 'did you mean "hims-api"'),
         (["--rows", "happiness"], "there is no metric"),
@@ -151,6 +154,19 @@ def test_demo_data_goes_into_an_empty_ledger_only(
     assert "empty ledger only" in capsys.readouterr().err
     assert ledger.records() == before
     assert not (tmp_path / "truth.json").exists()
+
+
+@pytest.mark.parametrize("place", ["", "file/truth.json"])
+def test_demo_data_writes_nothing_where_its_truth_cannot_lie(
+    place: str, ledger_url: str, ledger: Ledger, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    monkeypatch.setenv("AIRFLOW_CONN_RELEASE_CONTROL_DB", ledger_url)
+    (tmp_path / "file").write_text("in the way")
+    assert main(["demo-data", "--years", "1", "--truth", str(tmp_path / place)]) == 2
+    assert "cannot be written" in capsys.readouterr().err
+    assert ledger.records() == []
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
 def test_demo_data_ends_in_a_year_that_calendars_know(capsys: pytest.CaptureFixture[str]) -> None:

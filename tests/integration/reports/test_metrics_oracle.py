@@ -52,6 +52,24 @@ def test_the_history_has_what_the_metrics_have_to_tell_apart(demo: Demo) -> None
     assert card["change_fail_rate"].value <= 1
 
 
+@pytest.mark.parametrize(("start", "end"), _ALL + _MONTHS[:3])
+def test_canaries_that_were_led_back_are_flagged(
+    demo: Demo, start: datetime, end: datetime
+) -> None:
+    rate = score(facts(demo, start, end))["rollback_rate"]
+    expected = {
+        change["id"]
+        for change in demo.truth["changes"]
+        if change["release"]
+        and change["release"]["canary"]
+        and start <= datetime.fromisoformat(change["way"][-1][1]) < end
+        and change["way"][-1][0] == "closed"
+    }
+    assert {row.id for row in rate.rows if "canary" in row.why} == expected
+    assert rate.parts["canary_count"] == len(expected)
+    assert expected or (start, end) not in _ALL
+
+
 def test_the_same_question_has_the_same_answer(demo: Demo) -> None:
     first, second = (scorecard_document(score(facts(demo, *_MONTHS[3]))) for _ in range(2))
     assert first == second

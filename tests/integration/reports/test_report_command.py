@@ -159,6 +159,7 @@ def test_people_s_words_stand_in_the_quarterly_review_and_cannot_become_markup(
         (["monthly", "--period", "２０２６-10"], "is not a period"),
         (["monthly", "--format", "docx"], "--format is some of"),
         (["monthly", "--service", "hims"], "is not configured"),
+        (["monthly", "--as-of", ""], '"" is not an instant'),
         (["monthly", "--period", "2026-10", "--as-of", "2026-09-30T00:00:00Z"], "--as-of lies"),
     ],
 )
@@ -167,6 +168,21 @@ def test_what_cannot_be_reported_is_misuse(
 ) -> None:
     assert main(["report", *words]) == 2
     assert said in capsys.readouterr().err
+
+
+def test_a_view_from_before_a_report_was_due_is_provisional(
+    demo: Demo, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["report", "monthly", "--period", "2026-09", "-o", str(tmp_path), "--json"]
+    for as_of, early in (("2026-09-15T00:00:00Z", True), ("2026-10-02T00:00:00Z", False)):
+        assert main([*words, "--as-of", as_of]) == 0
+        assert json.loads(capsys.readouterr().out)["provisional"] is early
+        text = (tmp_path / "monthly-2026-09.html").read_text(encoding="utf-8")
+        assert ("Provisional: " in text) is early
+    reasons = [
+        json.loads(row["body"])["reason"] for row in demo.ledger.records(event="report.made")
+    ]
+    assert reasons[-2:] == ["provisional", "done"]
 
 
 def test_a_period_to_come_is_a_well_formed_no(tmp_path: Path) -> None:

@@ -172,6 +172,29 @@ def test_several_incidents_on_one_deployment_are_one_failure() -> None:
     assert "none recovered yet" in recovery.said
 
 
+def test_what_was_led_back_as_a_canary_or_in_part_counts_and_is_flagged() -> None:
+    back = {"rolled_back": True, "outcome": "rolled_back"}
+    changes = [
+        change(id="CHG-000001", **back),
+        change(id="CHG-000002", canary=True, **back),
+        change(id="CHG-000003", rolled_back=True, outcome="failed"),
+        change(id="CHG-000004"),
+    ]
+    rate = score(replace(NOTHING, changes=changes))["rollback_rate"]
+    assert (rate.value, rate.numerator) == (0.75, 3)
+    assert (rate.parts["canary_count"], rate.parts["partial_count"]) == (1, 1)
+    assert rate.said == (
+        "3 of 4 implemented changes were rolled back; 1 of these before all traffic was on it; "
+        "1 of these in part"
+    )
+    assert [row.why for row in rate.rows] == [
+        "rolled back",
+        "led back as a canary, before all traffic was on it",
+        "rolled back in part, and failed",
+        "stayed",
+    ]
+
+
 def test_emergencies_and_retroactive_changes_are_told_apart() -> None:
     changes = [
         change(id="CHG-000001", type="emergency"),
