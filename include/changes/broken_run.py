@@ -12,7 +12,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import func, select
 from sqlalchemy.dialects.postgresql import distinct_on
@@ -30,6 +30,7 @@ from include.notices import change_texts
 from include.notices.notice import Notice
 from include.notices.outbox import queue
 
+_INSTANT = timedelta(microseconds=1)
 # After as many new beginnings a run that fails again is a person's business.
 MOST = 3
 # A person's word, after which a run may begin as often again.
@@ -96,8 +97,11 @@ def run_in(case: Case, at: datetime) -> str | None:
     ).first()
     if row is None:
         return None
-    opened = case.calendar.state(row.opens_at, systems=case.change.systems, change=case.change.id)
-    within = opened.open and opened.closes is not None and at < opened.closes
+    # Of the same opening, whatever a freeze that was entered meanwhile has left of that.
+    openings = case.calendar.slots(
+        row.opens_at, at + _INSTANT, systems=case.change.systems, change=case.change.id
+    )
+    within = any(item.start <= row.opens_at and at < item.end for item in openings)
     return str(row.run_id) if within else None
 
 

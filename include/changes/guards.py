@@ -7,12 +7,13 @@ from typing import Any
 
 from sqlalchemy import func, select
 
+from include.calendar import Span
 from include.calendar.conflict import Severity, find_conflicts
 from include.calendar.wall_time import local_text
 from include.changes import checklist, items
 from include.changes.case import Case
 from include.changes.condition import Condition, go, no, unknown
-from include.changes.openings import first_free, first_open
+from include.changes.openings import closed_in, first_free, first_open, opens_in
 from include.changes.standing import standing
 from include.changes.vote_guards import OPERATIONS, REQUESTER, authors, rejected, votes
 from include.errors import ConfigError
@@ -132,23 +133,30 @@ def _slot(case: Case) -> tuple[Condition, ...]:
     missing = [system for system in case.change.systems if system not in booked]
     if missing or not case.change.systems:
         message = f"no slot is booked now on: {', '.join(missing)}"
-        return (no("slot", message + _passed(case), "change manager"),)
+        return (no("slot", message + _where_it_is(case), "change manager"),)
     return (go("slot", f"booked on {_systems(case)}, by nobody else", "change manager"),)
 
 
-def _passed(case: Case) -> str:
-    """Return the words that say that the change's slot is over, and by which door it gets another;
-    none where it has not come yet."""
+def _where_it_is(case: Case) -> str:
+    """Return the words that say that the change's slot is over, or is kept closed by what was
+    entered since it was booked, and by which door it gets another; none where it is still ahead."""
     table, change = schema.slot, case.change
-    ends = case.connection.execute(
-        select(func.max(func.upper(table.c.during))).where(
-            table.c.change_id == change.id, table.c.released_at.is_(None)
-        )
-    ).scalar()
-    if change.state != "scheduled" or change.release_id or ends is None or ends > case.now:
+    slot = case.connection.execute(
+        select(
+            func.min(func.lower(table.c.during)).label("starts"),
+            func.max(func.upper(table.c.during)).label("ends"),
+        ).where(table.c.change_id == change.id, table.c.released_at.is_(None))
+    ).one()
+    if change.state != "scheduled" or change.release_id or slot.ends is None or case.emergency:
         return ""
-    when = local_text(ends, case.calendar.zone)
-    return f"; its own ended {when}, and ./hims change again {change.id} finds another"
+    booked = Span(slot.starts, slot.ends)
+    another = f"and ./hims change again {change.id} finds another"
+    if slot.ends <= case.now:
+        return f"; its own ended {local_text(slot.ends, case.calendar.zone)}, {another}"
+    starts = local_text(slot.starts, case.calendar.zone)
+    if opens_in(case, booked) is None:
+        return f"; its own, {starts}, is kept closed ({closed_in(case, booked)}), {another}"
+    return f"; its own begins {starts}" if case.now < slot.starts else ""
 
 
 def _booked(case: Case) -> tuple[Condition, ...]:

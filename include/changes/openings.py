@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from sqlalchemy import func, select
 from sqlalchemy.dialects.postgresql import Range
 
+from include.calendar import Span
+from include.calendar.wall_time import local_text
 from include.changes.case import Case
+from include.instants import format_duration
 from include.ledger import schema
 
 # Far more openings than any plan reaches; what is planned for longer is not planned.
@@ -34,6 +38,42 @@ def first_free(case: Case) -> Stretch | None:
 def first_open(case: Case) -> Stretch | None:
     """Return the first stretch that the calendar allows, whoever has booked it."""
     return next(_stretches(case), None)
+
+
+def opens_in(case: Case, slot: Span) -> datetime | None:
+    """Return when the calendar, as it is by now, lets the work begin in a slot that was booked;
+    None where nothing of it is left that holds the work."""
+    found = case.calendar.next(
+        needs=case.needs,
+        not_before=max(slot.start, case.now),
+        systems=case.change.systems,
+        change=case.change.id,
+    )
+    return found.start if found is not None and found.start < slot.end else None
+
+
+def closed_in(case: Case, slot: Span) -> str:
+    """Return the words that say what keeps a slot closed, and until when."""
+    asked: dict[str, Any] = {"systems": case.change.systems, "change": case.change.id}
+    first = max(slot.start, case.now)
+    state = case.calendar.state(first, **asked)
+    denied = [item.message for item in state.reasons if item.code in ("freeze", "blackout")]
+    if not denied and state.open and state.closes is not None:
+        left, needed = format_duration(state.closes - first), format_duration(case.needs)
+        denied = [f"{left} are left of it, {needed} are needed"]
+        ahead = case.calendar.state(state.closes, **asked).reasons
+        denied += [item.message for item in ahead if item.code in ("freeze", "blackout")]
+    return "; ".join(denied or [item.message for item in state.reasons] or ["it is closed"])
+
+
+def opens_after(case: Case, at: datetime) -> str:
+    """Return in words the first opening from an instant on that holds the work."""
+    found = case.calendar.next(
+        needs=case.needs, not_before=at, systems=case.change.systems, change=case.change.id
+    )
+    if found is None:
+        return "no window that holds it opens again"
+    return f"the next window that holds it opens {local_text(found.start, case.calendar.zone)}"
 
 
 def _stretches(case: Case) -> Iterator[Stretch]:

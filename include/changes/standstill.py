@@ -11,6 +11,7 @@ from typing import Any
 
 from sqlalchemy import select
 
+from include.calendar import Span
 from include.calendar.wall_time import local_text
 from include.changes.broken_run import run_in
 from include.changes.case import Case
@@ -19,7 +20,7 @@ from include.changes.closing import closes_at, held_at_closing
 from include.changes.desk import Desk, driven_by_train, refuse
 from include.changes.guards import GUARDS
 from include.changes.machine import BEFORE, forward, judge
-from include.changes.openings import first_free
+from include.changes.openings import closed_in, first_free, opens_after, opens_in
 from include.changes.ruling import Ruling
 from include.changes.work import AGAIN, BACK, REBOOKED, write_work
 from include.errors import RequestError
@@ -29,15 +30,18 @@ from include.notices import change_texts
 from include.notices.outbox import queue
 from include.privacy import screen
 
+# What guards say of the hours in which nothing may be begun.
+_CALENDAR = ("calendar", *(f"conflict.{name}" for name in ("blackout", "cutoff", "holiday")))
 _SOON = "the Dag urgent_changes begins its run again within minutes"
 
 
 def begin_again(desk: Desk, change_id: str, comment: str) -> Ruling:
     """Let a change go on whose run has ended before it: from where it was, or in its slot.
 
-    Where its slot is over it is booked the next one in what was approved, if the votes still stand;
-    the words that were given before the work are then asked for anew. Refused, with a record, is
-    who has no word on the go, and what something still stands against.
+    Where its slot is over, or nothing of it is left that the calendar keeps open, it is booked the
+    next one in what was approved, if the votes still stand; the words that were given before the
+    work are then asked for anew. Refused, with a record, is who has no word on the go, and what
+    something still stands against.
     """
     comment = storable(screen(desk.settings, "comment", comment).strip()[:1000])
     with desk.unit() as unit:
@@ -53,13 +57,19 @@ def begin_again(desk: Desk, change_id: str, comment: str) -> Ruling:
         if case.emergency:
             return _said(unit, change, comment, f"{change.id} begins again: {_SOON}")
         slot = _slot(unit, change)
-        if slot is not None and unit.now < slot.during.lower:
-            when = local_text(slot.during.lower, case.calendar.zone)
+        if slot is None or unit.now >= slot.during.upper:
+            return _in_another_slot(unit, case, comment, "its slot is over")
+        booked = Span(slot.during.lower, slot.during.upper)
+        opens = opens_in(case, booked)
+        if opens is None:
+            when = local_text(booked.start, case.calendar.zone)
+            because = f"its slot, {when}, does not hold it any more ({closed_in(case, booked)})"
+            return _in_another_slot(unit, case, comment, because)
+        if unit.now < booked.start:
+            when = local_text(opens, case.calendar.zone)
             problem = f"its slot has not come yet: it begins {when}, by itself"
             return refuse(unit, change, "change.again_refused", "not_yet", problem)
-        if slot is not None and unit.now < slot.during.upper:
-            return _in_its_slot(unit, case, slot, comment)
-        return _in_another_slot(unit, case, comment)
+        return _in_its_slot(unit, case, slot, comment, opens)
 
 
 def lead_back(desk: Desk, change_id: str, comment: str) -> Ruling:
@@ -104,30 +114,37 @@ def _go_on(unit: Unit, case: Case, comment: str) -> Ruling:
     return _said(unit, change, comment, f"{change.id} goes on: {_SOON}, if it does not run now")
 
 
-def _in_its_slot(unit: Unit, case: Case, slot: Any, comment: str) -> Ruling:
+def _in_its_slot(unit: Unit, case: Case, slot: Any, comment: str, opens: datetime) -> Ruling:
     change, way = case.change, forward(case.change)
     found = judge(case, way) if way is not None else ()
-    # What is only not known yet, the run asks for.
-    against = [item for item in found if item.verdict == "no_go"]
+    # What is only not known yet, the run asks for; what is closed only now, it waits for.
+    waits = opens > unit.now
+    against = [
+        item for item in found if item.verdict == "no_go" and not (waits and item.code in _CALENDAR)
+    ]
     if against:
         said = "; ".join(f"{item.code}: {item.message} ({item.who})" for item in against)
         return refuse(unit, change, "change.again_refused", against[0].code, said[:1500])
+    later = ""
+    if waits:
+        closed = closed_in(case, Span(slot.during.lower, slot.during.upper))
+        later = f", once that is open, {local_text(opens, case.calendar.zone)} ({closed})"
     run = run_in(case, slot.during.lower)
     if run is None:
         message = f"{change.id} has not been started in its slot yet; its window's run does that"
-        return _said(unit, change, comment, message)
+        return _said(unit, change, comment, message + later)
     write_work(unit, change, AGAIN, {"run": run, "slot": slot.id}, state="started")
-    return _said(unit, change, comment, f"{change.id} begins again in its slot: {_SOON}")
+    return _said(unit, change, comment, f"{change.id} begins again in its slot{later}: {_SOON}")
 
 
-def _in_another_slot(unit: Unit, case: Case, comment: str) -> Ruling:
+def _in_another_slot(unit: Unit, case: Case, comment: str, because: str) -> Ruling:
     change, zone = case.change, case.calendar.zone
     asked = "model" if change.type == "standard" else "votes"
     against = [item for item in GUARDS[asked](case) if item.verdict != "go"]
     if against:
         problem = (
-            f"its slot is over, and what was approved no longer stands ({against[0].message}): "
-            "edit its schedule, which asks the board anew"
+            f"{because}, and what was approved no longer stands ({against[0].message}): edit its "
+            "schedule, which asks the board anew"
         )
         return refuse(unit, change, "change.again_refused", against[0].code, problem)
     take_turn_to_book(unit, change.id)
@@ -136,10 +153,11 @@ def _in_another_slot(unit: Unit, case: Case, comment: str) -> Ruling:
         unit, change, start=found.start, end=found.end, window=found.window
     )
     if found is None or holder:
+        later = case.now if case.planned is None else max(case.now, case.planned[1])
         problem = (
-            "its slot is over, and nothing is free in the time that was approved"
+            f"{because}, and nothing is free in the time that was approved"
             + (f": {holder} has it" if holder else "")
-            + "; edit its schedule, which asks the board anew"
+            + f"; {opens_after(case, later)}: edit its schedule, which asks the board anew"
         )
         return refuse(unit, change, "change.again_refused", "slot", problem)
     slot = _slot(unit, change)
@@ -156,9 +174,11 @@ def _in_another_slot(unit: Unit, case: Case, comment: str) -> Ruling:
         "slot.moved",
         change.subject,
         reason=found.window,
-        message=f"{change.id} works {_utc(found.start)} to {_utc(found.end)}: its slot passed",
+        message=f"{change.id} works {_utc(found.start)} to {_utc(found.end)}: {because}"[:2000],
     )
-    message = f"{change.id} begins again {local_text(found.start, zone)}, in {found.window}"
+    message = (
+        f"{change.id} begins again {local_text(found.start, zone)}, in {found.window}: {because}"
+    )
     return _said(unit, change, comment, message)
 
 

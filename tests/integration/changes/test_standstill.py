@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import insert
 
+from include.calendar import Span
 from include.changes import implementing, standstill
 from include.changes.broken_run import MOST, Start, again, asked_for, under_way
 from include.changes.change import Change
@@ -21,6 +22,7 @@ from include.changes.checklist import AUTOMATIC
 from include.changes.items import AFTER
 from include.changes.work import BACK, work_state, write_work
 from include.configuration.flags import flips_of
+from include.entries.freeze import Scope, enter_freeze
 from include.ledger import Actor, Outcome, Source, Subject, schema
 from tests.integration.changes.office import IN_WINDOW, MONDAY, Office
 from tests.integration.changes.test_implementing import (
@@ -530,3 +532,86 @@ def test_wherever_a_change_has_got_to_there_is_a_way_to_its_end(
         assert ended.outcome == "rolled_back"
         assert set(forth) <= led_back
     assert office.view(change)["slot"] is None
+
+
+def freeze(office: Office, start: datetime, end: datetime) -> None:
+    """Let the operations manager enter a freeze."""
+    olga = office.desk("olga").catalogue.people.find("olga")
+    assert olga is not None
+    with office.desk("olga").unit() as unit:
+        entered = enter_freeze(
+            unit, olga, kind="freeze", span=Span(start, end), scope=Scope(), owner=olga,
+            reason="Year-end audit",
+        )  # fmt: skip
+    assert entered.ok
+
+
+def minutes(number: int) -> timedelta:
+    return timedelta(minutes=number)
+
+
+@pytest.mark.parametrize("into", [-1440, 10])
+def test_a_slot_that_a_freeze_has_closed_since_is_named_and_followed_by_the_next(
+    office: Office, into: int
+) -> None:
+    change = approved(office, implementation=FLAG)
+    freeze(office, OPENS - timedelta(days=1), OPENS + timedelta(days=1))
+    office.clock.now = OPENS + minutes(into)
+    said = " ".join(item["message"] for item in office.view(change)["conditions"])
+    assert "freeze FRZ-000001" in said
+    ruling = standstill.begin_again(office.desk("olga"), change.id, "")
+    assert ruling.ok, ruling.message
+    # Which freeze, until when, and when it begins now.
+    assert "freeze FRZ-000001, Fri 27 Nov 2026 02:00 EST – Sun 29 Nov" in ruling.message
+    assert "Year-end audit" in ruling.message
+    assert "begins again Sat 5 Dec 2026 02:00" in ruling.message
+    assert office.view(change)["slot"]["start"] == "2026-12-05T07:00:00Z"
+
+
+def test_where_the_freeze_lasts_beyond_what_was_approved_the_next_window_is_named(
+    office: Office,
+) -> None:
+    change = approved(office, implementation=FLAG)
+    before = office.view(change)["slot"]
+    freeze(office, OPENS - timedelta(days=1), datetime.fromisoformat("2026-12-18T00:00:00Z"))
+    office.clock.now = OPENS - timedelta(hours=5)
+    ruling = standstill.begin_again(office.desk("olga"), change.id, "")
+    assert (ruling.ok, ruling.reason) == (False, "slot")
+    assert "freeze FRZ-000001" in ruling.message
+    assert "nothing is free in the time that was approved" in ruling.message
+    assert "the next window that holds it opens Sat 9 Jan 2027 02:00" in ruling.message
+    assert office.view(change)["slot"] == before
+
+
+def test_a_freeze_that_ends_within_the_slot_is_waited_for(office: Office) -> None:
+    change = approved(office, implementation=FLAG)
+    assert say(office, change, "before").ok
+    freeze(office, OPENS - timedelta(hours=1), OPENS + minutes(30))
+    office.clock.now = OPENS - minutes(30)
+    early = standstill.begin_again(office.desk("olga"), change.id, "")
+    assert (early.ok, early.reason) == (False, "not_yet")
+    assert "it begins Sat 28 Nov 2026 02:30" in early.message
+    office.clock.now = OPENS + minutes(10)
+    waits = standstill.begin_again(office.desk("olga"), change.id, "")
+    assert waits.ok
+    assert "its window's run does that, once that is open, Sat 28 Nov 2026 02:30" in waits.message
+    assert "freeze FRZ-000001" in waits.message
+    # What else stands against it is still said.
+    office.incident("INC-7", "P1", "frontend")
+    refused = standstill.begin_again(office.desk("olga"), change.id, "")
+    assert (refused.ok, refused.reason) == (False, "conflict.open_incident")
+
+
+def test_what_its_window_has_started_before_a_freeze_is_begun_again_by_its_own_run(
+    office: Office,
+) -> None:
+    """The window's run starts each of its changes once, whatever a freeze has left of it since."""
+    change = approved(office, implementation=FLAG)
+    assert say(office, change, "before").ok
+    started(office, change)
+    freeze(office, OPENS - minutes(5), OPENS + minutes(30))
+    office.clock.now = OPENS + minutes(31)
+    ruling = standstill.begin_again(office.desk("olga"), change.id, "the freeze is over")
+    assert ruling.ok
+    assert "begins again in its slot" in ruling.message
+    assert asked_for(office.desk()) == [Start(change=change.id, run_id="run-1")]
