@@ -144,7 +144,7 @@ def implemented(material: Material) -> Grid:
             change.id,
             one_line(change.title, TITLE),
             change.type,
-            ", ".join(change.systems),
+            one_line(", ".join(change.systems), TITLE),
             local_span_text(_to_minutes(change.started_at, change.finished_at), zone)
             if change.started_at and change.finished_at
             else "",
@@ -191,7 +191,7 @@ def coming(material: Material) -> Grid:
             item.id,
             one_line(item.title, TITLE),
             item.type,
-            ", ".join(item.systems),
+            one_line(", ".join(item.systems), TITLE),
             local_span_text(item.slot, zone),
         )
         for item in material.outlook.coming

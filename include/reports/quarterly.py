@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from include.notices.wording import one_line, paragraph
 from include.reports.advice import improvements, risks
 from include.reports.blocks import (
     lead_times,
@@ -95,4 +96,4 @@ def _said(material: Material, heading: str) -> list[Block]:
     found = material.outlook.words.get(heading)
     if found is None:
         return [Words(text="Nobody has written about this quarter yet.")]
-    return [Words(text=found[0]), Words(text=f"— {found[1]}")]
+    return [Words(text=paragraph(found[0])), Words(text=f"— {one_line(found[1])}")]

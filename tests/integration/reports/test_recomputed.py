@@ -148,13 +148,14 @@ def test_what_is_coming_is_what_was_booked_then_under_its_title_of_then(ledger: 
 def test_no_title_fills_a_page_or_turns_what_stands_beside_it(ledger: Ledger) -> None:
     with ledger.write(Actor.service("test"), Source(kind="cli"), BEFORE) as unit:
         for days, title in enumerate(("x" * 3000, "a\u202eb\nc")):
-            made = open_change(unit, {**CONTENT, "title": title}, release_id=None)
+            content = {**CONTENT, "title": title, "affected_systems": [title]}
+            made = open_change(unit, content, release_id=None)
             schedule(unit, made.id, AHEAD + timedelta(days=days))
     shown = [
-        row[1] for section in report(ledger)["sections"] for block in section["blocks"]
+        (row[1], row[3]) for section in report(ledger)["sections"] for block in section["blocks"]
         for row in block.get("rows", ())
     ]  # fmt: skip
-    assert shown == ["x" * 159 + "…", "ab c"]
+    assert shown == [("x" * 159 + "…",) * 2, ("ab c",) * 2]
 
 
 def test_what_was_refused_to_one_service_is_not_anothers(ledger: Ledger) -> None:

@@ -125,7 +125,7 @@ def test_people_s_words_stand_in_the_quarterly_review_and_cannot_become_markup(
         settings,
         parse_period(Kind.QUARTERLY, "2026-Q2", change_calendar(settings).zone),
         {
-            "Strategic alignment": "<script>alert(1)</script> [x](y) | done, MRN 00123456",
+            "Strategic alignment": "<script>alert(1)</script> [x](y) | done, MRN 00123456\u202e\x1b[31m",
             "Technology improvements": "  ",
         },
         service=None,
@@ -140,6 +140,7 @@ def test_people_s_words_stand_in_the_quarterly_review_and_cannot_become_markup(
     assert "&lt;script&gt;alert(1)" in text
     assert "<script" not in text
     assert "Sam &lt;b&gt;Doe" in text
+    assert not {"\u202e", "\x1b"} & set(text)
     assert "00123456" not in text
     assert "medical record number removed" in text
     assert "Nobody has written about this quarter yet." in text
