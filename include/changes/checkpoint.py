@@ -120,9 +120,9 @@ def ask(
         ]
         queue(unit, change_texts.checklist_asks(
             change=change.id, title=change.title, checkpoint=point.title,
-            items=[TITLES[item] for item in open_], people=list(dict.fromkeys(bearers)),
-            until=until, zone=str(board.zone), key=f"{key}:{change.revision}:{len(open_)}",
-            link=link,
+            items=[_with_reason(item, lacking) for item in open_],
+            people=list(dict.fromkeys(bearers)), until=until, zone=str(board.zone),
+            key=f"{key}:{change.revision}:{len(open_)}", link=link,
         ))  # fmt: skip
     return Asked(
         change=change,
@@ -133,6 +133,10 @@ def ask(
         until=until,
         lacking=lacking,
     )
+
+
+def _with_reason(item: str, lacking: Mapping[str, str]) -> str:
+    return TITLES[item] + (f": {lacking[item]}" if item in lacking else "")
 
 
 def _nothing_ahead(change: Change) -> str:

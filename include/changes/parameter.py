@@ -46,7 +46,11 @@ class Parameter(Section):
         """Return why a value is out of bounds, None if it is not."""
         if self.choices:
             allowed = any(type(item) is type(value) and item == value for item in self.choices)
-            return None if allowed else f"must be one of {', '.join(map(_as_yaml, self.choices))}"
+            if allowed:
+                return None
+            known = [_as_yaml(item) for item in self.choices]
+            quoted = ", without quotes" if value in known else ""
+            return f"must be one of {', '.join(known)}{quoted}"
         if self.pattern is not None:
             text = isinstance(value, str) and len(value) <= 200
             return (

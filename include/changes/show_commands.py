@@ -57,6 +57,8 @@ def _show(options: argparse.Namespace, desk: Any) -> int:
         f"risk {shown['risk']['level']}, asked for by {shown['requester']}"
     )
     print_line(f"  touches {', '.join(shown['systems']) or 'nothing yet'}")
+    if shown["on_hold"]:
+        print_line(f"  on hold: {shown['on_hold']}")
     if shown["slot"]:
         print_line(f"  booked {shown['slot']['start']} – {shown['slot']['end']}")
     for vote in shown["votes"]:
@@ -65,7 +67,12 @@ def _show(options: argparse.Namespace, desk: Any) -> int:
     for duty in shown["duties"]:
         print_line(f"  {TITLES[duty['duty']]}: {duty['state']}, due {duty['due']}")
     for item in shown["conditions"]:
-        print_line(f"  {_MARKS[item['verdict']]} {item['code']}: {item['message']}")
+        who = "" if item["verdict"] == "go" else f"  → {item['who']}"
+        print_line(f"  {_MARKS[item['verdict']]} {item['code']}: {item['message']}{who}")
+    words = [item["code"] for item in shown["conditions"] if item["code"].startswith("checklist.")]
+    if words:
+        example = f"./hims change attest {shown['id']} {words[0].partition('.')[2]} --user YOU"
+        print_line(f"  somebody's word on an item, where none is known: {example}")
     return 0
 
 

@@ -90,7 +90,10 @@ def _other(case: Case, service: str, there: Any) -> str | None:
         same = scope["artefact"] == there.digest
         return None if same else f"not the artefact {scope['artefact'][:19]}… of this change"
     if scope.get("commits"):
-        return "and this change names the commits that it brings, but no artefact of them"
+        return (
+            "and this change names commits but no artefact (scope.artefact), so whether that is in "
+            "it only somebody who has tried it there can say"
+        )
     live = live_deployment(case.connection, service, PRODUCTION)
     if live is None:
         return "and the ledger knows of nothing in production to compare it with"

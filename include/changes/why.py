@@ -22,6 +22,8 @@ def why(desk: Desk, change: Change) -> dict[str, Any]:
         conditions = judge(case_of(change, connection, desk.clock(), desk.settings), way)
     refused = refusals(conditions)
     message = f"may go on to {way.target}" if not refused else f"may not go on to {way.target} yet"
+    if change.held_because:
+        message += f"; on hold: {change.held_because}"
     return {
         **found,
         "next": way.target,

@@ -165,3 +165,27 @@ def test_nobody_takes_a_vote_away_by_naming_who_has_it(
         assert "sits on the board" in told
     assert office.load(office.desk().load("CHG-000001")).content["editors"] == []
     assert len(office.records("identity.refused")) == 2
+
+
+def test_what_is_on_hold_says_so_in_every_state(
+    call: Call, file: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    call("submit", file)
+    call("hold", "CHG-000001", "--reason", "the vendor is not ready")
+    assert "on hold: the vendor is not ready" in call("why", "CHG-000001")[1]["message"]
+    assert main(["change", "show", "CHG-000001"]) == 0
+    assert "  on hold: the vendor is not ready\n" in capsys.readouterr().out
+
+
+def test_a_word_that_is_asked_for_is_told_with_whose_it_is_and_how_it_is_given(
+    office: Office, call: Call, capsys: pytest.CaptureFixture[str]
+) -> None:
+    scope = {"commits": ["b" * 40], "authors": ["mei@tan.example"]}
+    change, _ = office.submit(scope=scope)
+    office.approve(change)
+    assert call("show", change.id)[0] == 0
+    assert main(["change", "show", change.id]) == 0
+    said = capsys.readouterr().out
+    assert "Test environment validated: nobody has said so" in said
+    assert "→ release manager, operations manager" in said
+    assert f"./hims change attest {change.id} " in said

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import create_engine, insert, text
 
+from include.changes import checkpoint
 from include.changes.change import Change
 from include.errors import RequestError
 from include.ledger import Subject, schema
@@ -185,7 +186,7 @@ def test_staging_that_runs_what_production_runs_and_passed_its_tests_is_validate
         ({**API, "scope": {"artefact": f"sha256:{'a' * 64}"}}, "not the artefact sha256:aaaa"),
         (
             {**API, "scope": {"commits": ["b" * 40], "authors": ["mei@tan.example"]}},
-            "but no artefact of them",
+            "names commits but no artefact (scope.artefact), so whether",
         ),
         ({"impact_assessment": {"affected_systems": ["api", "cache"]}}, "brings cache"),
         ({"impact_assessment": {"affected_systems": ["api"]}}, "nothing of hims-web in staging"),
@@ -245,3 +246,16 @@ def test_a_deployment_that_no_record_vouches_for_proves_nothing(office: Office) 
     found = said(office, change, "test_environment")
     assert found["verdict"] == "inconclusive"
     assert "no record vouches" in found["message"]
+
+
+@pytest.mark.usefixtures("release")
+def test_whoever_is_asked_for_a_word_is_told_why_nothing_else_knows(office: Office) -> None:
+    runs(office, "staging", tested=True)
+    change, _ = office.submit(**API, scope={"commits": ["b" * 40], "authors": ["mei@tan.example"]})
+    office.approve(change)
+    asked = checkpoint.ask(office.desk(), change.id, "before", key="run-1")
+    assert asked is not None
+    assert "only somebody who has tried it there can say" in asked.lacking["test_environment"]
+    (notice,) = [row for row in office.rows(schema.notice) if row.event == "checklist.asks"]
+    assert "Test environment validated: hims-api 2.3.0 runs in staging" in notice.text
+    assert "names commits but no artefact" in notice.text

@@ -365,6 +365,8 @@ FLAG = "title: x\ntype: normal\nimplementation:\n  kind: flag\n"
          "implementation.model", 3, "no standard model"),
         ("title: x\ntype: standard\nmodel: telemedicine-flag\nparameters:\n  value: maybe\n",
          "parameters.value", 5, "must be one of true, false"),
+        ("title: x\ntype: standard\nmodel: telemedicine-flag\nparameters:\n  value: 'true'\n",
+         "parameters.value", 5, "must be one of true, false, without quotes"),
         ("title: x\ntype: standard\nmodel: telemedicine-flag\n", "parameters.value", 1, "missing"),
         ("title: x\ntype: retroactive\n", "retroactive", 1, "say when it happened"),
         ("title: x\ntype: normal\nimplementation: {dag_id: x}\n", "implementation.kind", 3,
