@@ -13,7 +13,7 @@ from include.calendar.wall_time import local_text
 from include.changes import checklist, items
 from include.changes.case import Case
 from include.changes.condition import Condition, go, no, unknown
-from include.changes.openings import closed_in, first_free, first_open, opens_in
+from include.changes.openings import closed_in, first_free, first_open, opens_in, window_gone
 from include.changes.standing import standing
 from include.changes.vote_guards import OPERATIONS, REQUESTER, authors, rejected, votes
 from include.errors import ConfigError
@@ -78,6 +78,8 @@ def _time(case: Case) -> tuple[Condition, ...]:
     if case.planned[1] <= case.now:
         message = f"the planned time ended {local_text(case.planned[1], zone)}"
         return (no("time", message, REQUESTER),)
+    if gone := window_gone(case):
+        return (no("time", f"{gone}: edit schedule.change_window", REQUESTER),)
     found = first_open(case)
     if found is None:
         message = (

@@ -13,6 +13,7 @@ from sqlalchemy.dialects.postgresql import Range
 from include.calendar import Span
 from include.calendar.wall_time import local_text
 from include.changes.case import Case
+from include.errors import RequestError
 from include.instants import format_duration
 from include.ledger import schema
 
@@ -76,11 +77,23 @@ def opens_after(case: Case, at: datetime) -> str:
     return f"the next window that holds it opens {local_text(found.start, case.calendar.zone)}"
 
 
+def window_gone(case: Case) -> str:
+    """Return the words that say that the window which was asked for is no longer in the calendar,
+    "" where it is, or none was asked for."""
+    window = (case.content.get("slot") or {}).get("window")
+    if window is not None:
+        try:
+            case.calendar.window(window)
+        except RequestError as error:
+            return str(error)
+    return ""
+
+
 def _stretches(case: Case) -> Iterator[Stretch]:
     if case.emergency:
         yield Stretch(window="emergency", start=case.now, end=case.now + case.needs)
         return
-    if case.planned is None:
+    if case.planned is None or window_gone(case):
         return
     earliest, latest = case.planned
     window = (case.content.get("slot") or {}).get("window")

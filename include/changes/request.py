@@ -8,6 +8,7 @@ at once.
 from __future__ import annotations
 
 import math
+import re
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -53,6 +54,7 @@ Priority = Literal["critical", "high", "normal", "low"]
 OnClosing = Literal["finish", "hold", "roll_back"]
 
 _LONGEST = timedelta(days=7)
+_SCHEMES = ("https", "http", "s3", "gs", "git", "file")
 _LARGEST = 2**53 - 1
 
 
@@ -99,6 +101,14 @@ def _short(value: timedelta) -> timedelta:
     return value
 
 
+def _followed(value: str) -> str:
+    """Refuse what a reader of the evidence had better not follow."""
+    scheme = re.match(r"([A-Za-z][A-Za-z0-9+.-]*):", value)
+    if scheme is not None and scheme[1].lower() not in _SCHEMES:
+        raise ValueError(f"is no address of evidence: a path, or one of {', '.join(_SCHEMES)}")
+    return value
+
+
 System = Annotated[Name, _known("systems", "system of config/systems.yaml")]
 Seat = Annotated[Name, _known("seats", "seat of config/approvals.yaml")]
 User = Annotated[Name, _known("people", "person of config/people.yaml")]
@@ -111,7 +121,7 @@ PartT = TypeVar("PartT")
 class Proof(Section):
     """Evidence: where it is, and the SHA-256 that says that it is still the same."""
 
-    uri: Line
+    uri: Annotated[Line, AfterValidator(_followed)]
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 

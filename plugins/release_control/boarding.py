@@ -109,18 +109,20 @@ def arrive(done: Done) -> dict[str, Any]:
 
 
 def once_it_answers(work: Callable[[], T]) -> T:
-    """Do `work`, from the start again while the ledger is away, for at most ten minutes.
+    """Do `work`, from the start again while the ledger is away or a file of config/ cannot be used,
+    for at most ten minutes.
 
     Human tasks have no retries, and what a person has answered must not be lost to a restart of
-    the ledger's database. `work` may be begun more than once.
+    the ledger's database, or to a file that somebody is just writing. `work` may be begun more than
+    once.
     """
-    from include.errors import LedgerAway
+    from include.errors import ConfigError, LedgerAway
 
     deadline = time.monotonic() + LEDGER_PATIENCE
     while True:
         try:
             return work()
-        except LedgerAway as error:
+        except (LedgerAway, ConfigError) as error:
             if time.monotonic() > deadline:
                 raise
             log.warning("%s; trying again", error)

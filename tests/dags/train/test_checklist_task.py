@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import pytest
@@ -143,6 +144,23 @@ def test_what_is_known_of_an_item_that_needs_a_word_is_told_with_it(
     body = asked[0]["body"]
     assert "nothing of hims-web in staging" in body.replace("\\", "")
     assert "- Change team assembled (release manager, operations manager)\n" in body
+
+
+@pytest.mark.usefixtures("asked")
+def test_an_answer_outlives_a_file_that_somebody_is_just_writing(
+    office: Office, change: Change
+) -> None:
+    ask(change)
+    path = office.settings.config_file("approvals.yaml")
+    whole = path.read_text()
+    path.write_text(whole[:200])
+    writing = threading.Timer(1.0, path.write_text, (whole,))
+    writing.start()
+    try:
+        form = {**dict.fromkeys(ITEMS, "done"), "comment": "seen"}
+        assert complete(change, filled(form))["reason"] == "go"
+    finally:
+        writing.join()
 
 
 @pytest.mark.usefixtures("asked")

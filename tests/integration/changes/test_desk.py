@@ -10,6 +10,7 @@ import pytest
 from include.errors import RecordMissing, RequestError
 from include.ledger import schema
 from tests.integration.changes.office import MONDAY, SEATS, Office
+from tests.integration.train.paper import spoil
 
 
 def test_a_normal_change_goes_before_the_board_by_itself(office: Office) -> None:
@@ -249,6 +250,22 @@ def test_what_a_change_touches_adds_mandatory_seats(
 ) -> None:
     change, _ = office.submit(**changed)
     assert seat in office.view(change)["ballot"]["mandatory"]
+
+
+def test_a_window_that_is_taken_out_of_the_calendar_is_told_and_loses_no_vote(
+    office: Office,
+) -> None:
+    change, _ = office.submit()
+    spoil(office.settings.config_file("calendar.yaml"), "  standard:", "  saturday:")
+    for seat in ("technical_lead", "product_manager", "security_officer", "operations_manager"):
+        assert office.vote(change, seat).ok
+    (said,) = [item for item in office.view(change)["conditions"] if item["code"] == "time"]
+    assert 'no window "standard"' in said["message"]
+    assert "edit schedule.change_window" in said["message"]
+    assert office.load(change).state == "authorizing"
+    spoil(office.settings.config_file("calendar.yaml"), "  saturday:", "  standard:")
+    office.desk().settle(change.id)
+    assert office.load(change).state == "scheduled"
 
 
 def test_a_major_change_needs_all_six_and_a_rehearsed_way_back(office: Office) -> None:

@@ -367,6 +367,9 @@ FLAG = "title: x\ntype: normal\nimplementation:\n  kind: flag\n"
          "parameters.value", 5, "must be one of true, false"),
         ("title: x\ntype: standard\nmodel: telemedicine-flag\nparameters:\n  value: 'true'\n",
          "parameters.value", 5, "must be one of true, false, without quotes"),
+        ("title: x\ntype: major\nimpact_assessment:\n  controls:\n    rollback_planning:\n"
+         f"      uri: JavaScript:alert(1)\n      sha256: {'a' * 64}\n",
+         "impact_assessment.controls.rollback_planning.uri", 6, "is no address of evidence"),
         ("title: x\ntype: standard\nmodel: telemedicine-flag\n", "parameters.value", 1, "missing"),
         ("title: x\ntype: retroactive\n", "retroactive", 1, "say when it happened"),
         ("title: x\ntype: normal\nimplementation: {dag_id: x}\n", "implementation.kind", 3,
