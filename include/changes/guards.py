@@ -13,7 +13,15 @@ from include.calendar.wall_time import local_text
 from include.changes import checklist, items
 from include.changes.case import Case
 from include.changes.condition import Condition, go, no, unknown
-from include.changes.openings import closed_in, first_free, first_open, opens_in, window_gone
+from include.changes.openings import (
+    closed_in,
+    closed_while_planned,
+    first_free,
+    first_open,
+    opens_after,
+    opens_in,
+    window_gone,
+)
 from include.changes.standing import standing
 from include.changes.vote_guards import OPERATIONS, REQUESTER, authors, rejected, votes
 from include.errors import ConfigError
@@ -85,6 +93,8 @@ def _time(case: Case) -> tuple[Condition, ...]:
         message = (
             f"no window that holds {format_duration(case.needs)} (work and way back) opens before "
             f"{local_text(case.planned[1], zone)}"
+            + (f" ({closed})" if (closed := closed_while_planned(case)) else "")
+            + f"; {opens_after(case, case.planned[1])}"
         )
         return (no("time", message, "the requester, or the board by an extended window"),)
     return (go("time", f"{found.window}, {local_text(found.start, zone)}", REQUESTER),)
@@ -115,6 +125,8 @@ def _conflicts(case: Case) -> tuple[Condition, ...]:
 
 
 def _bookable(case: Case) -> tuple[Condition, ...]:
+    if first_open(case) is None:
+        return (no("slot", "nothing is open in the planned time to be booked", REQUESTER),)
     if first_free(case) is None:
         message = f"every opening in the planned time is booked on {_systems(case)}"
         return (no("slot", message, "the change manager, by moving one of the two changes"),)

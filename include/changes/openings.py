@@ -11,6 +11,7 @@ from sqlalchemy import func, select
 from sqlalchemy.dialects.postgresql import Range
 
 from include.calendar import Span
+from include.calendar.holiday import HolidayPolicy
 from include.calendar.wall_time import local_text
 from include.changes.case import Case
 from include.errors import RequestError
@@ -20,6 +21,9 @@ from include.ledger import schema
 # Far more openings than any plan reaches; what is planned for longer is not planned.
 _MOST = 400
 _STEP = timedelta(microseconds=1)
+# How much of what is closed is looked through and named: enough to know what to do about it.
+_FAR = timedelta(days=400)
+_NAMED = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,10 +71,38 @@ def closed_in(case: Case, slot: Span) -> str:
     return "; ".join(denied or [item.message for item in state.reasons] or ["it is closed"])
 
 
+def closed_while_planned(case: Case) -> str:
+    """Return the words that say what keeps the windows of the planned time closed, "" where it is
+    no freeze, blackout or holiday."""
+    if case.planned is None or window_gone(case):
+        return ""
+    codes = {"freeze", "blackout"}
+    if case.calendar.holidays.policy is HolidayPolicy.BLOCK:
+        codes.add("holiday")
+    earliest, latest = max(case.planned[0], case.now), case.planned[1]
+    slots = case.calendar.slots(
+        earliest, min(latest, earliest + _FAR), systems=case.change.systems, change=case.change.id
+    )
+    window = _window(case)
+    name = None if window is None else case.calendar.window(window).name
+    said = dict.fromkeys(
+        reason.message
+        for slot in slots
+        if name in (None, slot.window)
+        for reason in slot.reasons
+        if reason.code in codes
+    )
+    return "; ".join(list(said)[:_NAMED])
+
+
 def opens_after(case: Case, at: datetime) -> str:
     """Return in words the first opening from an instant on that holds the work."""
     found = case.calendar.next(
-        needs=case.needs, not_before=at, systems=case.change.systems, change=case.change.id
+        needs=case.needs,
+        not_before=max(at, case.now),
+        systems=case.change.systems,
+        window=None if window_gone(case) else _window(case),
+        change=case.change.id,
     )
     if found is None:
         return "no window that holds it opens again"
@@ -80,13 +112,18 @@ def opens_after(case: Case, at: datetime) -> str:
 def window_gone(case: Case) -> str:
     """Return the words that say that the window which was asked for is no longer in the calendar,
     "" where it is, or none was asked for."""
-    window = (case.content.get("slot") or {}).get("window")
+    window = _window(case)
     if window is not None:
         try:
             case.calendar.window(window)
         except RequestError as error:
             return str(error)
     return ""
+
+
+def _window(case: Case) -> str | None:
+    found: str | None = (case.content.get("slot") or {}).get("window")
+    return found
 
 
 def _stretches(case: Case) -> Iterator[Stretch]:
@@ -96,7 +133,7 @@ def _stretches(case: Case) -> Iterator[Stretch]:
     if case.planned is None or window_gone(case):
         return
     earliest, latest = case.planned
-    window = (case.content.get("slot") or {}).get("window")
+    window = _window(case)
     start = max(earliest, case.now)
     for _ in range(_MOST):
         opening = case.calendar.next(

@@ -268,6 +268,30 @@ def test_a_window_that_is_taken_out_of_the_calendar_is_told_and_loses_no_vote(
     assert office.load(change).state == "scheduled"
 
 
+def test_what_keeps_the_planned_time_closed_is_named_and_when_it_opens_again(
+    office: Office,
+) -> None:
+    change, ruling = office.submit(
+        schedule={"planned_start": "2026-12-24", "planned_end": "2026-12-27"}
+    )
+    assert (change.state, ruling.reason) == ("assessing", "time")
+    assert "blackout year-end, Sat 19 Dec 2026 00:00 EST – Mon 4 Jan 2027 00:00 EST" in (
+        ruling.message
+    )
+    assert "the next window that holds it opens Sat 9 Jan 2027 02:00 EST" in ruling.message
+    long, ruling = office.submit(schedule={"duration": "3h"})
+    assert (long.state, ruling.reason) == ("assessing", "time")
+    assert "no window that holds it opens again" in ruling.message
+
+
+def test_what_is_closed_is_not_told_as_booked(office: Office) -> None:
+    change, _ = office.submit()
+    spoil(office.settings.config_file("calendar.yaml"), "start: 2026-12-19T", "start: 2026-11-19T")
+    found = {item["code"]: item["message"] for item in office.view(change)["conditions"]}
+    assert "blackout year-end" in found["time"]
+    assert found["slot"] == "nothing is open in the planned time to be booked"
+
+
 def test_a_major_change_needs_all_six_and_a_rehearsed_way_back(office: Office) -> None:
     change, ruling = office.submit(type="major", justification="need")
     assert (change.state, ruling.reason) == ("assessing", "rehearsed")
