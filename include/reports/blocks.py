@@ -90,9 +90,9 @@ def time_in_states(material: Material) -> Figure:
 def lead_times(material: Material) -> Figure:
     """Return how long commits took to production."""
     days = [
-        (deployment.at - made).total_seconds() / 86_400
+        seconds / 86_400
         for deployment in material.card.facts.deployments
-        for made in deployment.commits
+        for seconds in deployment.leads
     ]
     return histogram("Lead time of commits", days, "days from commit to production")
 

@@ -191,11 +191,13 @@ def _finished(
     backwards: Sequence[datetime],
     returned: datetime | None,
 ) -> datetime | None:
-    """Return when the implementation was over: in validation for good, or back again."""
+    """Return when the implementation was over: in validation for good, or back again.
+
+    What is led back by hand long after it was done was done all the same when it was.
+    """
     if started is None:
         return None
-    if returned is not None:
-        return returned
     after = backwards[-1] if backwards else started
     over = ("review", *_ENDS) if backwards else ("validating", "review", *_ENDS)
-    return next((at for state, at in states if state in over and at >= after), None)
+    done = next((at for state, at in states if state in over and at >= after), None)
+    return min((at for at in (done, returned) if at is not None), default=None)

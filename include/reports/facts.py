@@ -100,6 +100,12 @@ class DeploymentFact:
     commits: tuple[datetime, ...] = ()
     incidents: tuple[IncidentFact, ...] = ()
 
+    @property
+    def leads(self) -> list[float]:
+        """Return how many seconds each commit took to production; a commit that says it was made
+        later than that was made by a clock that was wrong, and tells nothing."""
+        return [(self.at - made).total_seconds() for made in self.commits if made <= self.at]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MeasureFact:

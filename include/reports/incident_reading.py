@@ -6,6 +6,7 @@ reason is `caused_by`; `incident.unlinked` takes it back.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection
 from datetime import datetime
 
@@ -110,6 +111,8 @@ def read_measures(connection: Connection, start: datetime, end: datetime) -> lis
         try:
             value = float(row.item["value"])
         except (KeyError, TypeError, ValueError):
+            continue
+        if not math.isfinite(value):
             continue
         found.append(
             MeasureFact(

@@ -54,10 +54,8 @@ def dora(facts: Facts) -> list[Metric]:
 
 
 def _lead_time(facts: Facts) -> Metric:
-    timed = [
-        (deployment, [(deployment.at - made).total_seconds() for made in deployment.commits])
-        for deployment in facts.deployments
-    ]
+    timed = [(deployment, deployment.leads) for deployment in facts.deployments]
+    ahead = sum(len(item.commits) - len(found) for item, found in timed)
     values = [value for _, found in timed for value in found]
     value = quantile(values, 0.5)
     if values:
@@ -66,6 +64,8 @@ def _lead_time(facts: Facts) -> Metric:
             f"{shown(quantile(values, 0.9), Unit.DURATION)} over {count(len(values), 'commit')} in "
             f"{count(sum(bool(found) for _, found in timed), 'deployment')}"
         )
+        if ahead:
+            said += f"; {count(ahead, 'commit')} left out, dated after the deployment"
     elif facts.deployments:
         said = "no data: no deployment says when its commits were made"
     else:
@@ -80,7 +80,7 @@ def _lead_time(facts: Facts) -> Metric:
         numerator=None,
         denominator=len(values),
         said=said,
-        parts=lengths(values),
+        parts={**lengths(values), "left_out_count": ahead},
         rows=[
             Line(
                 id=deployment.release or str(deployment.id),

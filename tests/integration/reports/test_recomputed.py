@@ -7,12 +7,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import text
+from sqlalchemy import insert, text
 
-from include.changes.change import book_slot, load_change, open_change, revise_change
+from include.changes.change import Change, book_slot, load_change, open_change, revise_change
 from include.changes.checklist import attest
 from include.incidents.desk import PARTS, IncidentDesk
-from include.ledger import Actor, Ledger, Source, Subject, Unit
+from include.ledger import Actor, Ledger, Source, Subject, Unit, schema
 from include.people import load_people
 from include.reports.facts import Facts
 from include.reports.making import make_report
@@ -156,6 +156,79 @@ def test_no_title_fills_a_page_or_turns_what_stands_beside_it(ledger: Ledger) ->
         for row in block.get("rows", ())
     ]  # fmt: skip
     assert shown == [("x" * 159 + "…",) * 2, ("ab c",) * 2]
+
+
+def deployed(unit: Unit, **how: Any) -> Change:
+    """Begin the change of a release whose traffic moves now."""
+    release = "hims-api-2.3.0"
+    unit.execute(
+        insert(schema.release).values(
+            id=release, service="hims-api", version="2.3.0", type="minor", attempt=1,
+            state="released", plan={}, plan_hash="0", requested_by="test", created_at=unit.now,
+            updated_at=unit.now,
+        )
+    )  # fmt: skip
+    made = open_change(unit, CONTENT, release_id=release)
+    unit.append("change.implementing", made.subject, message="it begins", change=made.id)
+    unit.execute(
+        insert(schema.permit).values(
+            fence=1, release_id=release, attempt=1, change_id=made.id, content_hash="0",
+            systems=["api"], conditions=[], holder="test", issued_at=unit.now,
+            expires_at=unit.now + timedelta(hours=2),
+        )
+    )  # fmt: skip
+    unit.execute(
+        insert(schema.deployment).values(
+            service="hims-api", environment="production", version="2.3.0", digest="0", fence=1,
+            colour="green", release_id=release, attempt=1, staged_at=unit.now,
+            switch_began_at=unit.now, **how,
+        )
+    )  # fmt: skip
+    return made
+
+
+def test_what_is_led_back_long_after_it_was_done_took_no_longer_for_that(ledger: Ledger) -> None:
+    actor, source = Actor.service("test"), Source(kind="cli")
+    back = BEFORE + timedelta(days=60)
+    with ledger.write(actor, source, BEFORE) as unit:
+        made = deployed(unit, state="returned", live_at=BEFORE, ended_at=back)
+    with ledger.write(actor, source, BEFORE + timedelta(hours=1)) as unit:
+        unit.append("change.validating", made.subject, message="it is in", change=made.id)
+        unit.append("change.closed", made.subject, message="it is closed", change=made.id)
+    found = facts(ledger, None)
+    assert found.changes[0].rolled_back
+    assert not found.changes[0].canary
+    assert score(found)["mean_time_to_complete"].value == 3600
+    as_then = read_facts(
+        ledger, WEEK.start, WEEK.end, as_of=back, observed=timedelta(hours=72)
+    ).changes[0]  # fmt: skip
+    assert (as_then.rolled_back, as_then.finished_at) == (False, BEFORE + timedelta(hours=1))
+
+
+def test_what_was_never_live_was_led_back_as_a_canary(ledger: Ledger) -> None:
+    actor, source = Actor.service("test"), Source(kind="cli")
+    back = BEFORE + timedelta(minutes=5)
+    with ledger.write(actor, source, BEFORE) as unit:
+        deployed(unit, state="returned", live_at=None, ended_at=back)
+    (change,) = facts(ledger, None).changes
+    assert (change.rolled_back, change.canary, change.finished_at) == (True, True, back)
+
+
+def test_a_measurement_that_is_no_number_is_none(ledger: Ledger) -> None:
+    with ledger.write(Actor.service("test"), Source(kind="cli"), BEFORE) as unit:
+        made = deployed(unit, state="live", live_at=BEFORE)
+        for number, value in enumerate(("nan", "inf", "-Infinity", "many", None)):
+            unit.execute(
+                insert(schema.gate).values(
+                    release_id="hims-api-2.3.0", attempt=1, name=f"gate {number}", commit="0",
+                    digest="0", verdict="go", reason="passed", message="passed",
+                    evidence=[{"measure": "coverage", "value": value}], decided_by="test",
+                    decided_at=BEFORE,
+                )
+            )  # fmt: skip
+        unit.append("gate.go", made.subject, message="passed")
+    assert score(facts(ledger, None))["coverage"].value is None
+    assert "NaN" not in json.dumps(report(ledger))
 
 
 def test_what_was_refused_to_one_service_is_not_anothers(ledger: Ledger) -> None:

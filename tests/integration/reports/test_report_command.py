@@ -125,7 +125,9 @@ def test_people_s_words_stand_in_the_quarterly_review_and_cannot_become_markup(
         settings,
         parse_period(Kind.QUARTERLY, "2026-Q2", change_calendar(settings).zone),
         {
-            "Strategic alignment": "<script>alert(1)</script> [x](y) | done, MRN 00123456\u202e\x1b[31m",
+            "Strategic alignment": (
+                "<script>alert(1)</script> [x](y) | done, MRN 00123456\u202e\x1b[31m"
+            ),
             "Technology improvements": "  ",
         },
         service=None,

@@ -154,6 +154,20 @@ def test_an_incident_during_the_work_counts_and_one_before_it_does_not() -> None
     assert score(with_changes(change(incidents=(before,))))["change_success_rate"].value == 1.0
 
 
+def test_a_commit_from_the_future_is_left_out_and_said() -> None:
+    deployed = DeploymentFact(
+        id=1, service="hims-api", version="2.3.0", release="hims-api-2.3.0", type="minor",
+        change=None, at=AT, returned_at=None,
+        commits=(AT - HOUR, AT - 3 * HOUR, AT + timedelta(days=4000)),
+    )  # fmt: skip
+    lead = score(replace(NOTHING, deployments=[deployed]))["change_lead_time"]
+    assert (lead.value, lead.denominator) == (2 * 3600, 2)
+    assert lead.said.endswith("over 2 commits in 1 deployment; 1 commit left out, dated after the "
+                              "deployment")  # fmt: skip
+    wrong = replace(deployed, commits=(AT + HOUR,))
+    assert score(replace(NOTHING, deployments=[wrong]))["change_lead_time"].value is None
+
+
 def test_several_incidents_on_one_deployment_are_one_failure() -> None:
     found = tuple(incident(number) for number in range(1, 6))
     deployed = DeploymentFact(
