@@ -13,6 +13,7 @@ from include.changes.condition import plain, refusals
 from include.changes.desk import Desk
 from include.changes.guards import GUARDS
 from include.changes.machine import machine_of
+from include.changes.openings import denied_now
 from include.changes.permit import MEANWHILE, issue_permit
 from include.changes.ruling import Ruling
 from include.changes.work import work_state, write_work
@@ -29,7 +30,8 @@ _HELD = "held at the closing"
 
 def order_at_closing(desk: Desk, change: Change, holder: str) -> OnClose | Ruling | None:
     """Return what the change has declared for the closing of its window, if that has closed on it;
-    None while it is in its slot, or put on hold by a person.
+    None while it is in its slot, or put on hold by a person. A freeze or blackout that was entered
+    since it began closes its window like any other end.
 
     Time that it was granted since is used under a permit of its own; the ruling says why not.
     """
@@ -39,7 +41,7 @@ def order_at_closing(desk: Desk, change: Change, holder: str) -> OnClose | Rulin
         if now.held_because or case.emergency:
             return None
         in_slot = not refusals(GUARDS["slot"](case))
-        if in_slot and not _outlasted(case, holder):
+        if in_slot and not _outlasted(case, holder) and not denied_now(case):
             return None
         closes = closes_at(case)
         if closes is None:
@@ -110,14 +112,28 @@ def _not_let_on(unit: Unit, change: Change, reason: str, message: str) -> Ruling
     return Ruling(ok=False, reason=reason, message=message)
 
 
+def end_hold(unit: Unit, case: Case) -> None:
+    """Take back that a change holds, where nothing closes the rest of its slot any more."""
+    if held_at_closing(case.connection, case.change) and not refusals(GUARDS["slot"](case)):
+        write_work(unit, case.change, _HELD, None)
+
+
 def hold_at_closing(desk: Desk, change: Change, step: str, done: int) -> Ruling:
     """Leave the change as it is, before a step, for a person to decide."""
-    message = (
-        f"its window closed on {change.id}: it holds before “{step}”, as declared, with {done} "
-        f"steps done. To let it go on, extend its window (./hims window extend); to lead it back, "
-        f"./hims change lead-back {change.id}. Its run begins again within minutes after that"
-    )
     with desk.unit() as unit:
+        denied = denied_now(desk.case(unit, change))
+        go_on = (
+            f"once that is over, or it is excepted from it (./hims freeze except), ./hims change "
+            f"again {change.id}"
+            if denied
+            else "extend its window (./hims window extend)"
+        )
+        message = (
+            f"its window closed on {change.id}{f' ({denied})' if denied else ''}: it holds before "
+            f"“{step}”, as declared, with {done} steps done. To let it go on, {go_on}; to lead it "
+            f"back, ./hims change lead-back {change.id}. Its run begins again within minutes after "
+            "that"
+        )
         write_work(unit, change, _HELD, {"before": step}, state="started")
         unit.append("change.held_at_closing", change.subject, outcome=Outcome.DENIED,
                     reason="window_closed", message=message)  # fmt: skip

@@ -14,7 +14,7 @@ from include.calendar import Span
 from include.calendar.holiday import HolidayPolicy
 from include.calendar.wall_time import local_text
 from include.changes.case import Case
-from include.errors import RequestError
+from include.errors import ConfigError, RequestError
 from include.instants import format_duration
 from include.ledger import schema
 
@@ -69,6 +69,18 @@ def closed_in(case: Case, slot: Span) -> str:
         ahead = case.calendar.state(state.closes, **asked).reasons
         denied += [item.message for item in ahead if item.code in ("freeze", "blackout")]
     return "; ".join(denied or [item.message for item in state.reasons] or ["it is closed"])
+
+
+def denied_now(case: Case) -> str:
+    """Return the freezes and blackouts that keep the change from going on at this instant, "" where
+    none does; a calendar that cannot be read is no freeze."""
+    try:
+        state = case.calendar.state(case.now, systems=case.change.systems, change=case.change.id)
+    except ConfigError:
+        return ""
+    if state.open:
+        return ""
+    return "; ".join(item.message for item in state.reasons if item.code in ("freeze", "blackout"))
 
 
 def closed_while_planned(case: Case) -> str:

@@ -16,11 +16,11 @@ from include.calendar.wall_time import local_text
 from include.changes.broken_run import run_in
 from include.changes.case import Case
 from include.changes.change import Change, book_slot, load_change, take_turn_to_book
-from include.changes.closing import closes_at, held_at_closing
+from include.changes.closing import closes_at, end_hold, held_at_closing
 from include.changes.desk import Desk, driven_by_train, refuse
 from include.changes.guards import GUARDS
 from include.changes.machine import BEFORE, forward, judge
-from include.changes.openings import closed_in, first_free, opens_after, opens_in
+from include.changes.openings import closed_in, denied_now, first_free, opens_after, opens_in
 from include.changes.ruling import Ruling
 from include.changes.work import AGAIN, BACK, REBOOKED, write_work
 from include.errors import RequestError
@@ -106,11 +106,18 @@ def _not_theirs(desk: Desk, unit: Unit, change: Change) -> str:
 def _go_on(unit: Unit, case: Case, comment: str) -> Ruling:
     change = case.change
     if held_at_closing(case.connection, change) and closes_at(case) is None:
+        denied = denied_now(case)
+        first = (
+            f"wait for the end of that, or have it excepted (./hims freeze except): {denied}"
+            if denied
+            else "extend that first (./hims window extend)"
+        )
         problem = (
-            "its window has closed on it: extend that first (./hims window extend), or have it led "
-            f"back (./hims change lead-back {change.id})"
+            f"its window has closed on it: {first}; or have it led back (./hims change lead-back "
+            f"{change.id})"
         )
         return refuse(unit, change, "change.again_refused", "window_closed", problem)
+    end_hold(unit, case)
     return _said(unit, change, comment, f"{change.id} goes on: {_SOON}, if it does not run now")
 
 

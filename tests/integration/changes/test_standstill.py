@@ -615,3 +615,36 @@ def test_what_its_window_has_started_before_a_freeze_is_begun_again_by_its_own_r
     assert ruling.ok
     assert "begins again in its slot" in ruling.message
     assert asked_for(office.desk()) == [Start(change=change.id, run_id="run-1")]
+
+
+@pytest.mark.parametrize("declares", ["hold", "roll_back", "finish"])
+def test_a_freeze_that_is_entered_between_the_steps_closes_the_window_on_it(
+    office: Office, steps: Callable[..., Change], tmp_path: Path, declares: str
+) -> None:
+    change = steps(on_close=declares)
+    with office.desk().unit() as unit:
+        write_work(unit, change, "1. a", {})
+        unit.append("test.arranged", change.subject, message="arranged")
+    freeze(office, office.clock(), office.clock() + minutes(5))
+    ruling = implementing.implement(office.desk(), change.id, "run-1")
+    if declares == "finish":
+        assert (ruling.ok, did(tmp_path)) == (True, "bc")
+        return
+    if declares == "roll_back":
+        assert (ruling.ok, did(tmp_path)) == (False, "-a")
+        assert office.load(change).state == "review"
+        return
+    assert (ruling.ok, ruling.reason, did(tmp_path)) == (False, "window_closed", "")
+    assert "freeze FRZ-000001" in ruling.message
+    refused = standstill.begin_again(office.desk("olga"), change.id, "")
+    assert (refused.ok, refused.reason) == (False, "window_closed")
+    assert "wait for the end of that" in refused.message
+    assert "freeze FRZ-000001" in refused.message
+    # Once it is over, a person's word lets it go on in what is left of its slot.
+    office.clock.now += minutes(6)
+    (start,) = under_way(office.desk())
+    assert again(office.desk(), start).reason == "window_closed"
+    assert standstill.begin_again(office.desk("olga"), change.id, "it is over").ok
+    assert again(office.desk(), start).ok
+    assert implementing.implement(office.desk(), change.id, "run-1").ok
+    assert did(tmp_path) == "bc"
