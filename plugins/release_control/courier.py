@@ -55,7 +55,7 @@ def deliver_after(ledger: Ledger) -> Iterator[None]:
         if _bag.open:
             _bag.ledger = ledger
         else:
-            _deliver_calmly(ledger)
+            deliver_calmly(ledger)
 
 
 def task_begins() -> None:
@@ -67,10 +67,12 @@ def task_has_ended() -> None:
     """Deliver what the task of this process has queued; Airflow knows how the task ended."""
     ledger, _bag.ledger, _bag.open = _bag.ledger, None, False
     if ledger is not None:
-        _deliver_calmly(ledger)
+        deliver_calmly(ledger)
 
 
-def _deliver_calmly(ledger: Ledger) -> None:
+def deliver_calmly(ledger: Ledger) -> None:
+    """Deliver a few queued notices now; what cannot be delivered stays queued, and nothing is
+    raised."""
     try:
         deliver(ledger, budget=TASK_BUDGET)
     except Exception:

@@ -41,7 +41,7 @@ class CalendarTrigger(BaseTrigger):
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return how the triggerer makes this trigger again after a restart."""
         return (
-            "release_control.triggers.calendar.CalendarTrigger",
+            f"{type(self).__module__}.{type(self).__qualname__}",
             {
                 "instant": self.instant,
                 "file": self.file,

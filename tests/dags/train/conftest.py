@@ -10,7 +10,6 @@ import pytest
 import release_control.boarding
 import release_control.changes
 import release_control.operators.plan
-import release_control.sensors.change_window
 import release_control.sensors.instant
 from include.ledger import Ledger
 from tests.integration.changes.office import Office
@@ -47,7 +46,6 @@ def aboard(monkeypatch: pytest.MonkeyPatch) -> Callable[[Station], Station]:
         for module in (
             release_control.boarding,
             release_control.operators.plan,
-            release_control.sensors.change_window,
             release_control.sensors.instant,
         ):
             monkeypatch.setattr(module, "now", found.clock)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import threading
+import asyncio
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 
@@ -16,9 +16,12 @@ from airflow.sdk.exceptions import (
     TaskDeferred,
 )
 from airflow.sdk.execution_time.comms import ErrorResponse
+from airflow.triggers.base import TaskSuccessEvent
 
-from release_control.sensors.change_window import HEAD_START, ChangeWindowSensor
+from include.notices.queue_state import anything_open
+from release_control.sensors.change_window import ChangeWindowSensor
 from release_control.triggers.calendar import calendar_stamp
+from release_control.triggers.window_entry import WindowEntryTrigger
 from tests.dags.airflow_parts import Instance, context
 from tests.integration.train.paper import IN_WINDOW, OPENING, Station
 
@@ -45,6 +48,25 @@ def wake(asleep: TaskDeferred, station: Station, at: datetime, reason: str = "re
     return resume(context(Instance(TASK)), event={"reason": reason}, **(asleep.kwargs or {}))
 
 
+async def _events(trigger: WindowEntryTrigger, settle: Callable[[], object] | None) -> list[Any]:
+    found: list[Any] = []
+    async with asyncio.timeout(20):
+        if settle is not None:
+            asyncio.get_running_loop().call_later(1, settle)
+        async for event in trigger.run():
+            found.append(event)
+    return found
+
+
+def sleep(asleep: TaskDeferred, *, until: datetime, settle: Any = None) -> Any:
+    """Run a trigger as the triggerer does, after a restart, and return its one event."""
+    _, arguments = asleep.trigger.serialize()
+    trigger = WindowEntryTrigger(**{**arguments, "instant": until.isoformat()})
+    trigger.task_instance = Instance(TASK)
+    (event,) = asyncio.run(_events(trigger, settle))
+    return event
+
+
 def test_the_window_is_slept_until_with_an_eye_on_the_calendar(
     decided: Station, aboard: Aboard
 ) -> None:
@@ -52,25 +74,60 @@ def test_the_window_is_slept_until_with_an_eye_on_the_calendar(
     deferred = fall_asleep()
     asleep = deferred.trigger.serialize()[1]
     calendar = decided.settings.config_file("calendar.yaml")
-    assert asleep["instant"] == (OPENING - HEAD_START).isoformat()
+    assert asleep["instant"] == OPENING.isoformat()
     assert asleep["file"] == str(calendar)
     assert asleep["stamp"] == calendar_stamp(calendar, decided.ledger)
     assert asleep["waiting"].startswith("opens Sat 28 Nov 02:00 EST, in ")
     assert wake(deferred, decided, IN_WINDOW)["reason"] == "done"
 
 
-def test_a_train_is_ready_before_the_opening_and_enters_at_it(
+def test_the_triggerer_enters_at_the_opening_once_and_tells(
     decided: Station, aboard: Aboard
 ) -> None:
     aboard(decided)
     deferred = fall_asleep()
-    waiting = len(decided.bodies("window.waiting"))
-    early = timedelta(seconds=0.3)
-    threading.Timer(0.1, setattr, (decided.clock, "now", OPENING)).start()
-    assert wake(deferred, decided, OPENING - early)["reason"] == "done"
-    assert len(decided.bodies("window.waiting")) == waiting
+    decided.clock.now = OPENING
+    for reason in ("done", "already_done"):
+        # The second one is that of a triggerer which does not know of the first.
+        event = sleep(deferred, until=OPENING)
+        assert isinstance(event, TaskSuccessEvent)
+        result = event.xcoms["return_value"]
+        assert result["reason"] == reason
+        assert result["message"].startswith("standard is open until Sat 28 Nov 2026 04:00 EST")
     (entered,) = decided.bodies("window.entered")
     assert entered["time"] >= OPENING.strftime("%Y-%m-%dT%H:%M:%S")
+    assert entered["source"]["task_id"] == TASK
+    assert not anything_open(decided.ledger)
+
+
+def test_what_the_triggerer_cannot_enter_is_left_to_the_task(
+    decided: Station, aboard: Aboard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    aboard(decided)
+    deferred = fall_asleep()
+    decided.clock.now = OPENING - timedelta(minutes=1)
+    asked = [sleep(deferred, until=OPENING)]
+    decided.clock.now = OPENING + timedelta(days=15)
+    asked.append(sleep(deferred, until=OPENING))
+    monkeypatch.setenv("AIRFLOW_CONN_RELEASE_CONTROL_DB", "postgres://x@127.0.0.1:1/gone")
+    asked.append(sleep(deferred, until=OPENING))
+    assert [event.payload for event in asked] == [{"reason": "reached"}] * 3
+    assert not any(isinstance(event, TaskSuccessEvent) for event in asked)
+    (refused,) = decided.bodies("window.entered")
+    assert (refused["outcome"], refused["reason"]) == ("failure", "no_window")
+
+
+def test_a_calendar_that_changes_wakes_the_task_and_enters_nothing(
+    decided: Station, aboard: Aboard
+) -> None:
+    aboard(decided).clock.now = IN_WINDOW - timedelta(hours=5)
+    deferred = fall_asleep()
+    decided.clock.now = IN_WINDOW
+    calendar = decided.settings.config_file("calendar.yaml")
+    later = datetime.now(UTC) + timedelta(hours=1)
+    event = sleep(deferred, until=later, settle=calendar.touch)
+    assert event.payload == {"reason": "changed"}
+    assert decided.bodies("window.entered") == []
 
 
 def test_a_calendar_that_changed_is_asked_at_once_and_the_wait_goes_on(
@@ -80,7 +137,7 @@ def test_a_calendar_that_changed_is_asked_at_once_and_the_wait_goes_on(
     deferred = fall_asleep()
     with pytest.raises(TaskDeferred) as again:
         wake(deferred, decided, OPENING - timedelta(seconds=1.5), "changed")
-    assert again.value.kwargs == {"opens": OPENING.isoformat()}
+    assert again.value.trigger.serialize()[1]["instant"] == OPENING.isoformat()
 
 
 def test_a_broken_calendar_is_slept_over_and_ends_nothing(decided: Station, aboard: Aboard) -> None:
