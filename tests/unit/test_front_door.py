@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -47,3 +48,25 @@ def test_a_link_to_the_front_door_leads_in(tmp_path: Path) -> None:
     done = subprocess.run([link, *OPEN], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("{")
+
+
+@pytest.mark.parametrize(
+    ("left", "said"),
+    [
+        ((), "no environment"),
+        (("bin/python", ".place"), "is not complete"),
+    ],
+    ids=["none", "interrupted"],
+)
+def test_an_environment_that_is_not_there_is_asked_for(
+    tmp_path: Path, left: tuple[str, ...], said: str
+) -> None:
+    shutil.copy(ROOT / "hims", tmp_path)
+    for name in left:
+        path = tmp_path / ".venv" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch(mode=0o755)
+    done = subprocess.run([tmp_path / "hims", *OPEN], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert said in done.stderr
+    assert "make setup" in done.stderr
