@@ -6,7 +6,6 @@ the release that it takes back, under its own id (`RBK-…`), so that each is do
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from sqlalchemy import func, insert, select, update
 from sqlalchemy.engine import Connection, Row
 
 from include.deploy.deployment import deployment_of, live_deployment
+from include.deploy.kept_artefact import kept_artefact
 from include.deploy.target import Artefact
 from include.errors import RecordMissing, RequestError
 from include.ledger import Subject, Unit, schema
@@ -125,7 +125,7 @@ def open_rollback(
     if release is None:
         raise RecordMissing(f"the ledger has no release {origin.release_id}")
     train = train_of(str(release.run_id))
-    artefact = _artefact(unit.connection, train, target)
+    artefact = kept_artefact(unit.connection, train.settings.state_dir, target)
     commit = _commit(unit.connection, origin)
     change = _between(train, artefact.version, commit)
     if not change.code_may_go_back and not wish.database:
@@ -301,33 +301,6 @@ def _earlier(connection: Connection, wish: Wish, live: Row[Any]) -> Row[Any]:
             f"version: {wish.version} never served people here and was seen through; known: {known}"
         )
     return chosen[0]
-
-
-def _artefact(connection: Connection, train: Train, row: Row[Any]) -> Artefact:
-    """Return the artefact of a deployment, checked to be there."""
-    path: Path | None = None
-    if row.release_id is not None:
-        built = connection.execute(
-            select(schema.step.c.result).where(
-                schema.step.c.release_id == row.release_id,
-                schema.step.c.attempt == row.attempt,
-                schema.step.c.name == "build_artefact",
-            )
-        ).scalar()
-        path = Path(str(built["path"])) if built else None
-    if path is None:
-        name = f"{row.service}-{row.version}-{row.digest.removeprefix('sha256:')}"
-        path = train.settings.state_dir / "artefacts" / name
-    if not path.is_file():
-        raise RequestError(
-            f"version: the artefact of {row.version} ({row.digest[:19]}…) is not at {path} any "
-            "more; build and release a newer version instead"
-        )
-    with path.open("rb") as stream:
-        digest = "sha256:" + hashlib.file_digest(stream, "sha256").hexdigest()
-    if digest != row.digest:
-        raise RequestError(f"version: {path} is not what served people as {row.version}")
-    return Artefact(service=row.service, version=row.version, digest=row.digest, path=path)
 
 
 def _commit(connection: Connection, row: Row[Any]) -> str:

@@ -6,10 +6,12 @@ import time
 from typing import Any
 
 from include.deploy import deployment
+from include.deploy.kept_artefact import kept_artefact
 from include.deploy.recovery import obstacle
 from include.deploy.smoke import run_smoke_tests
-from include.deploy.target import Colour
+from include.deploy.target import Artefact, Colour
 from include.deploy.targets.factory import open_target
+from include.errors import RecordMissing, ReleaseControlError
 from include.gates.gate import decide
 from include.releases.phases.code_freeze import artefact
 from include.releases.phases.migration import migrate
@@ -136,11 +138,12 @@ def _rehearse(train: Train) -> Done:
     fence = int(row.id) if row else 0
     before = target.staged(slot.other)
     if before is None or before.version != train.plan.previous_version:
-        held = before.version if before is not None else "nothing"
-        return _not_rehearsed(
-            f"staging held {held} before, not {train.plan.previous_version}, which production "
-            "would go back to"
-        )
+        # An earlier attempt, or a release that was led back, has been here since.
+        try:
+            before = _served_before(train)
+        except ReleaseControlError as error:
+            return _not_rehearsed(str(error))
+        target.stage(before, slot.other, fence)
     brought = train.result("check_commits").get("migrations") or []
     if not all(expands(item) for item in brought):
         why = obstacle(target, slot.other, before.digest, service.checks.warm_up)
@@ -170,6 +173,19 @@ def _rehearse(train: Train) -> Done:
         f"{train.plan.version} again",
         result={"rolled_back": True, "seconds": round(seconds, 3)},
     )
+
+
+def _served_before(train: Train) -> Artefact:
+    """Return what production would go back to; ReleaseControlError if it is not kept."""
+    with train.ledger.read() as connection:
+        live = deployment.live_deployment(connection, train.plan.service.name, "production")
+        if live is None or live.version != train.plan.previous_version:
+            serves = live.version if live is not None else "nothing"
+            raise RecordMissing(
+                f"production serves {serves} by the ledger, not {train.plan.previous_version}, "
+                "which this release would go back to"
+            )
+        return kept_artefact(connection, train.settings.state_dir, live)
 
 
 def _not_rehearsed(why: str) -> Done:

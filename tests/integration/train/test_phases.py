@@ -63,6 +63,15 @@ def test_staging_rehearses_the_way_back_and_the_window_reserves_what_it_took(wor
     assert served.weights()[slot] == 100
     assert needs_of(train).rollback >= timedelta(seconds=rehearsed["seconds"])
     works.conclude(train, failed=True)
+    # Staging holds a version now that production never had.
+    following = works.depart()
+    assert following.plan.previous_version != train.plan.version
+    assert following.result("rehearse_rollback")["rolled_back"]
+    slot = Colour(following.result("deploy_staging")["slot"])
+    before = served.staged(slot.other)
+    assert before is not None
+    assert before.version == following.plan.previous_version
+    works.conclude(following, failed=True)
 
 
 def test_a_failing_smoke_test_never_moves_traffic(works: Works) -> None:
