@@ -15,7 +15,7 @@ from include.notices.outbox import queue
 from include.notices.queue_state import ACTOR
 from include.notices.report_texts import Coming, upcoming
 from include.notices.routing import Routing, Team
-from include.notices.wording import moment
+from include.notices.wording import count, moment
 from include.releases.plan import read_plan
 from include.settings import Settings
 
@@ -144,12 +144,13 @@ def send_digests(
                     period=f"{first} to {last}",
                     zone=zone,
                     people=digest.team.people,
+                    resources=digest.team.resources,
                     link=f"{settings.ui_url}/dags",
                 ),
             )
         unit.append(
             "notice.digest",
             Subject(kind="outbox", id="notices"),
-            message=f"{queued} teams are told what is coming to their systems",
+            message=f"{count(queued, 'digest')} of what is coming to teams' systems",
         )
     return queued

@@ -12,7 +12,7 @@ from include.ledger import Source
 from include.ledger.connection import open_ledger
 from include.notices.digest import digests, send_digests
 from include.notices.routing import load_routing
-from include.notices.wording import stretch
+from include.notices.wording import one_line, stretch
 from include.output import print_json, print_line
 from include.settings import load_settings
 
@@ -52,8 +52,8 @@ def run(options: argparse.Namespace) -> int:
             print_line(f"{digest.team.title} ({', '.join(digest.team.systems)})")
             for one in digest.coming:
                 print_line(
-                    f"  {stretch(one.start, one.end, zone)}  {one.id}: {one.title} [{one.state}; "
-                    f"{', '.join(one.systems)}]"
+                    f"  {stretch(one.start, one.end, zone)}  {one.id}: {one_line(one.title)} "
+                    f"[{one.state}; {one_line(', '.join(one.systems))}]"
                 )
             if not digest.coming:
                 print_line("  nothing")

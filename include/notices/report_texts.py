@@ -85,9 +85,13 @@ def upcoming(
     period: str,
     zone: str,
     people: Sequence[str] = (),
+    resources: Mapping[str, str] | None = None,
     link: str | None = None,
 ) -> Notice:
-    """Tell a team what is coming to its systems in `period` (`Mon 23 Nov to Sun 6 Dec 2026`)."""
+    """Tell a team what is coming to its systems in `period` (`Mon 23 Nov to Sun 6 Dec 2026`).
+
+    `resources` are the addresses of training and help, by what they are called.
+    """
     by_system: dict[str, list[Coming]] = {name: [] for name in systems}
     for one in coming:
         for name in one.systems:
@@ -104,7 +108,7 @@ def upcoming(
         period,
         title=f"{one_line(title)}: what is coming to your systems",
         text=text,
-        fields=fields,
+        fields={**fields, **(resources or {})},
         people=people,
         link=link,
     )

@@ -44,6 +44,9 @@ class LogLines(Section):
 Place = Annotated[SlackPlace | Mailboxes | LogLines, Field(discriminator="type")]
 
 
+_Address = Annotated[str, Field(pattern=r"^https?://\S+$", max_length=500)]
+
+
 class _Audience(Section):
     channels: tuple[str, ...] = Field(min_length=1)
     roles: tuple[str, ...] = ()
@@ -61,16 +64,19 @@ class _File(Section):
     # Audiences that are told as well, by severity.
     escalate: dict[Severity, tuple[Audience, ...]] = Field(default_factory=dict)
     teams: dict[str, _Team] = Field(default_factory=dict)
+    # What every digest names: training that is on offer, where help is.
+    resources: dict[str, _Address] = Field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Team:
-    """Who looks after which systems."""
+    """Who looks after which systems, and where they find training and help."""
 
     name: str
     title: str
     systems: tuple[str, ...]
     people: tuple[str, ...]
+    resources: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +155,13 @@ def load_routing(settings: Settings) -> Routing:
     return Routing(
         channels=file.channels,
         teams=tuple(
-            Team(name=name, title=team.title, systems=team.systems, people=team.people)
+            Team(
+                name=name,
+                title=team.title,
+                systems=team.systems,
+                people=team.people,
+                resources=file.resources,
+            )
             for name, team in file.teams.items()
         ),
         _file=file,

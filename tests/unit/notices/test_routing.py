@@ -9,6 +9,7 @@ import pytest
 
 from include.errors import ConfigError
 from include.notices import Audience, Notice, Severity
+from include.notices.report_texts import upcoming
 from include.notices.routing import Routing, load_routing
 from include.settings import load_settings
 from tests.unit.config_copy import ConfigCopy
@@ -52,6 +53,19 @@ def test_a_notice_to_people_goes_to_them_alone(routing: Routing) -> None:
     assert routing.addresses(notice(Audience.PERSON)) == ()
 
 
+def test_every_team_is_told_where_training_and_help_are(tmp_path: Path) -> None:
+    config = ConfigCopy(tmp_path / "config")
+    config.replace("notices.yaml", "# resources:\n#   Training", "resources:\n  Training")
+    teams = load_routing(config.settings).teams
+    address = "https://learn.arocord.example/change-management"
+    assert [team.resources for team in teams] == [{"Training": address}] * len(teams)
+    digest = upcoming(
+        team="clinical", title="Clinical applications", systems=["api"], coming=[],
+        period="one week", zone="UTC", resources=teams[0].resources,
+    )  # fmt: skip
+    assert digest.fields["Training"] == address
+
+
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
@@ -61,6 +75,7 @@ def test_a_notice_to_people_goes_to_them_alone(routing: Routing) -> None:
         ("log: {type: log}", "lines: {type: log}", "the log's name is log"),
         ("releases: {type: slack} ", "releases: {type: teams} ", "must be 'slack'"),
         ("critical: [on_call]", "critcal: [on_call]", "critcal"),
+        ("# resources:\n#   Training: https:", "resources:\n  Training: javascript:", "Training"),
     ],
 )
 def test_a_wrong_word_is_refused_with_its_place(
