@@ -64,6 +64,12 @@ class Change:
 _COLUMNS = tuple(item.name for item in fields(Change) if item.name not in ("content", "systems"))
 
 
+def driven_by_train(change: Change) -> str:
+    """Return the words that say whose business a release's change is, "" for any other."""
+    release = change.release_id
+    return "" if release is None else f"it is what {release} is about, and its train drives it"
+
+
 def open_change(unit: Unit, content: Mapping[str, Any], *, release_id: str | None) -> Change:
     """Write a new change in state `draft` with its first revision, and record it."""
     change_id = f"CHG-{next_number(unit, 'change'):06d}"

@@ -18,8 +18,8 @@ from sqlalchemy.engine import Connection
 
 from include.approvals import Board
 from include.changes import checklist
-from include.changes.change import Change, load_change
-from include.changes.desk import Desk, driven_by_train
+from include.changes.change import Change, driven_by_train, load_change
+from include.changes.desk import Desk
 from include.changes.items import AFTER, BEFORE, TITLES
 from include.changes.ruling import Ruling
 from include.errors import RequestError

@@ -1,4 +1,4 @@
-"""The desk: what people do with changes — submit, edit, cancel, hold, vote, review.
+"""The desk: what people do with changes — submit, cancel, hold, vote, review (editing: editing.py).
 
 Every act is a unit of work of its own, so that what was said is kept whatever comes next.
 """
@@ -11,17 +11,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
-from typing import Any, Literal
+from typing import Literal
 
 from sqlalchemy import select, update
 
 from include.changes import checklist
-from include.changes.ballot import close_ballot, count, newest_ballot, open_ballot_of
+from include.changes.ballot import close_ballot, count, open_ballot_of
 from include.changes.case import Case, case_of
 from include.changes.catalogue import Catalogue, load_catalogue
-from include.changes.change import Change, load_change, open_change, revise_change
+from include.changes.change import Change, driven_by_train, load_change, open_change
 from include.changes.condition import plain
-from include.changes.content import difference, is_significant
 from include.changes.draft import draft
 from include.changes.evidence import risk_of
 from include.changes.items import TITLES
@@ -33,15 +32,11 @@ from include.changes.voting import cast_vote
 from include.errors import LedgerError, RequestError
 from include.ledger import Actor, Ledger, Outcome, Source, Unit, schema
 from include.ledger.record import storable
-from include.notices import change_texts
-from include.notices.outbox import queue
 from include.output import plain_value
 from include.people import Person
 from include.policies import note_policies
 from include.privacy import screen
 from include.settings import Settings
-
-_SETTLED = ("authorizing", "assessing", "draft")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,120 +133,6 @@ class Desk:
             message=f"{change.id}: risk {risk.level} (declared {risk.declared or 'nothing'}, "
             f"computed {risk.computed}: {risk.likelihood} × {risk.impact} = {risk.score})",
             details={"risk": plain_value(risk)},
-        )
-
-    # -- editing ---------------------------------------------------------------------------------
-
-    def edit(
-        self, change_id: str, request: ChangeRequest, by: Person, *, expected: int | None = None
-    ) -> tuple[Change, Ruling]:
-        """Write a new revision. An edit of a significant field voids the votes, and says to each
-        voter what changed; a label's edit leaves them.
-
-        Refused once production was touched, and where `expected` is not the newest revision.
-        Without any difference, a change that waits to be assessed is assessed anew.
-        Raises RequestError for a release's change: its train says what it is.
-        """
-        with self.unit() as unit:
-            change = load_change(unit.connection, change_id, lock=True)
-            ruling = self._revise(unit, change, request, by, expected)
-        # Handed in again as it is, what waits to be assessed is looked at anew.
-        again = ruling.reason == "same" and change.state in ("draft", "assessing")
-        if ruling.ok and (ruling.reason == "edited" or again):
-            return self.go_on(change_id)
-        return self.load(change_id), ruling
-
-    def _revise(
-        self, unit: Unit, change: Change, request: ChangeRequest, by: Person, expected: int | None
-    ) -> Ruling:
-        if change.release_id is not None:
-            raise RequestError(
-                f"{change.id} is what {change.release_id} is about; it is not edited"
-            )
-        owner = self.catalogue.people.find(change.requester) or by
-        editors = tuple(dict.fromkeys([*change.content.get("editors", []), by.user]))
-        content = draft(request, self.catalogue, by=owner, editors=editors)
-        if content["implementers"] == [owner.user] and not request.implementers:
-            content["implementers"] = [change.requester]
-        changed = difference(change.content, content)
-        told = {path: item for path, item in changed.items() if _shown(path)}
-        # For whom it is asked says who may vote: no label, though nobody signs it.
-        weighty = {
-            path: item
-            for path, item in told.items()
-            if is_significant(path) or path == "on_behalf_of"
-        }
-        if (asked_for := change.content.get("on_behalf_of")) and "on_behalf_of" in told:
-            # Who had it handed in for them once goes on having a stake in it.
-            content["editors"] = list(dict.fromkeys([*content["editors"], asked_for]))
-        problem = None
-        if expected is not None and expected != change.revision:
-            problem = f"it is at revision {change.revision} now, and you edited {expected}"
-        elif change.state in ENDED or (weighty and change.state not in BEFORE):
-            problem = f"it is {change.state}; what people approved is no longer edited"
-        if problem:
-            return refuse(unit, change, "change.edit_refused", "not_editable", problem)
-        if not told:
-            unit.append(
-                "change.edited",
-                change.subject,
-                reason="same",
-                message=f"{change.id}: nothing differs",
-            )
-            return Ruling(ok=True, reason="same", message="nothing differs")
-        if not weighty:
-            content["editors"] = change.content.get("editors", [])
-        voters = self._voters(unit, change)
-        revised = revise_change(unit, change, content)
-        unit.append(
-            "change.edited",
-            revised.subject,
-            reason="significant" if weighty else "label",
-            message=f"{change.id} is at revision {revised.revision}: {', '.join(sorted(told))}",
-            difference=told,
-        )
-        if not weighty:
-            return Ruling(ok=True, reason="label", message="the votes stand")
-        lines = [
-            f"{path}: {_brief(item['from'])} → {_brief(item['to'])}"
-            for path, item in weighty.items()
-        ]
-        close_ballot(
-            unit,
-            revised,
-            "void",
-            reason="edited",
-            message="what was voted on was edited: " + "; ".join(lines)[:1500],
-        )
-        if voters:
-            queue(
-                unit,
-                change_texts.votes_void(
-                    change=change.id,
-                    title=revised.title,
-                    revision=revised.revision,
-                    voters=voters,
-                    changed=lines,
-                ),
-            )
-        if revised.state not in ("draft", "assessing"):
-            advance(
-                unit,
-                self.case(unit, revised),
-                "assessing",
-                reason="edited",
-                message=f"{change.id} is assessed anew",
-            )
-        return Ruling(ok=True, reason="edited", message="; ".join(lines))
-
-    def _voters(self, unit: Unit, change: Change) -> list[str]:
-        ballot = newest_ballot(unit.connection, change)
-        if ballot is None:
-            return []
-        return list(
-            unit.execute(
-                select(schema.vote.c.voter).where(schema.vote.c.ballot_id == ballot.id)
-            ).scalars()
         )
 
     def cancel(self, change_id: str, reason: str) -> Ruling:
@@ -509,24 +390,9 @@ def refuse(unit: Unit, change: Change, event: str, reason: str, problem: str) ->
     return Ruling(ok=False, reason=reason, message=f"{change.id}: {problem}")
 
 
-def driven_by_train(change: Change) -> str:
-    """Return the words that say whose business a release's change is, "" for any other."""
-    release = change.release_id
-    return "" if release is None else f"it is what {release} is about, and its train drives it"
-
-
 def _told(change: Change, target: str) -> str:
     return {
         "assessing": f"{change.id} is assessed",
         "authorizing": f"{change.id} is before the board",
         "scheduled": f"{change.id} fits its model and needs no vote",
     }.get(target, f"{change.id} is {target}")
-
-
-def _shown(path: str) -> bool:
-    return path.partition(".")[0] not in ("editors", "request")
-
-
-def _brief(value: Any) -> str:
-    text = str(value)
-    return text if len(text) <= 120 else text[:119] + "…"

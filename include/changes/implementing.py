@@ -15,10 +15,10 @@ from typing import Any
 
 from sqlalchemy import select
 
-from include.changes.change import Change, book_slot, load_change
+from include.changes.change import Change, book_slot, driven_by_train, load_change
 from include.changes.closing import hold_at_closing, order_at_closing
 from include.changes.condition import plain, refusals
-from include.changes.desk import Desk, driven_by_train, refuse
+from include.changes.desk import Desk, refuse
 from include.changes.ending import record_outcome
 from include.changes.implementation import described
 from include.changes.leading_back import LONGEST_STEP, Effect, Step, lead_back, lock_of

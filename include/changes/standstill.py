@@ -15,9 +15,15 @@ from include.calendar import Span
 from include.calendar.wall_time import local_text
 from include.changes.broken_run import run_in
 from include.changes.case import Case
-from include.changes.change import Change, book_slot, load_change, take_turn_to_book
+from include.changes.change import (
+    Change,
+    book_slot,
+    driven_by_train,
+    load_change,
+    take_turn_to_book,
+)
 from include.changes.closing import closes_at, end_hold, held_at_closing
-from include.changes.desk import Desk, driven_by_train, refuse
+from include.changes.desk import Desk, refuse
 from include.changes.guards import GUARDS
 from include.changes.machine import BEFORE, forward, judge
 from include.changes.openings import closed_in, denied_now, first_free, opens_after, opens_in

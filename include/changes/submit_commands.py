@@ -71,6 +71,7 @@ def _submit(options: argparse.Namespace) -> Any:
 
 
 def _edit(options: argparse.Namespace) -> Any:
+    from include.changes.editing import edit
     from include.changes.request import load_request, read_request
 
     desk, person = open_desk(options)
@@ -93,7 +94,7 @@ def _edit(options: argparse.Namespace) -> Any:
             raise ConfigError([replace(item, line=None) for item in error.problems]) from error
     else:
         raise RequestError("say what to edit: --set KEY=VALUE, or --file FILE")
-    return desk.edit(change.id, request, person, expected=options.revision)
+    return edit(desk, change.id, request, person, expected=options.revision)
 
 
 # Far deeper than any key of a request lies.

@@ -13,6 +13,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from include.changes.catalogue import load_catalogue
 from include.changes.change import Change
 from include.changes.desk import Desk
+from include.changes.editing import edit
 from include.changes.request import read_request
 from include.changes.ruling import Ruling
 from include.changes.view import view
@@ -89,7 +90,7 @@ class Office:
         desk = self.desk(user)
         person = desk.catalogue.people.find(user)
         assert person is not None
-        return desk.edit(change.id, self.request(**changed), person)
+        return edit(desk, change.id, self.request(**changed), person)
 
     def vote(
         self, change: Change, seat: str, by: str | None = None, choice: str = "approve",

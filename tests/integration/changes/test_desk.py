@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from include.changes.editing import edit
 from include.errors import RecordMissing, RequestError
 from include.ledger import schema
 from tests.integration.changes.office import MONDAY, SEATS, Office
@@ -183,8 +184,8 @@ def test_of_two_edits_of_one_revision_the_second_is_refused(office: Office) -> N
     assert person is not None
     first = office.request(title="first")
     second = office.request(title="second")
-    assert desk.edit(change.id, first, person, expected=1)[1].ok
-    changed, ruling = desk.edit(change.id, second, person, expected=1)
+    assert edit(desk, change.id, first, person, expected=1)[1].ok
+    changed, ruling = edit(desk, change.id, second, person, expected=1)
     assert (ruling.ok, changed.title) == (False, "first")
     assert office.records("change.edit_refused")[0]["outcome"] == "denied"
 
