@@ -27,10 +27,10 @@ from include.changes.items import TITLES
 from include.changes.machine import BEFORE, ENDED, advance, forward, judge
 from include.changes.parties import doers_of
 from include.changes.request import ChangeRequest
-from include.changes.ruling import Ruling
+from include.changes.ruling import Ruling, refuse
 from include.changes.voting import cast_vote
 from include.errors import LedgerError, RequestError
-from include.ledger import Actor, Ledger, Outcome, Source, Unit, schema
+from include.ledger import Actor, Ledger, Source, Unit, schema
 from include.ledger.record import storable
 from include.output import plain_value
 from include.people import Person
@@ -102,8 +102,13 @@ class Desk:
                 return change, ruling
             try:
                 with self.unit() as unit:
+                    now = load_change(unit.connection, change_id, lock=True)
+                    if now.state != change.state:
+                        # Somebody else has moved it meanwhile: cancelled it, say.
+                        ruling = _moved(unit, now)
+                        continue
                     if change.state == "assessing":
-                        self._assess(unit, change)
+                        self._assess(unit, now)
                     ruling = advance(
                         unit,
                         self.case(unit, change),
@@ -378,16 +383,10 @@ class Desk:
         return late
 
 
-def refuse(unit: Unit, change: Change, event: str, reason: str, problem: str) -> Ruling:
-    """Record that the actor's wish is refused, and return that with the reason."""
-    unit.append(
-        event,
-        change.subject,
-        outcome=Outcome.DENIED,
-        reason=reason,
-        message=f"{unit.actor.name}: {change.id}: {problem}",
-    )
-    return Ruling(ok=False, reason=reason, message=f"{change.id}: {problem}")
+def _moved(unit: Unit, change: Change) -> Ruling:
+    message = f"{change.id} is {change.state} by now"
+    unit.append("change.unmoved", change.subject, reason=change.state, message=message)
+    return Ruling(ok=False, reason="moved", message=message)
 
 
 def _told(change: Change, target: str) -> str:

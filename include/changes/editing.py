@@ -9,11 +9,11 @@ from sqlalchemy import select
 from include.changes.ballot import close_ballot, newest_ballot
 from include.changes.change import Change, load_change, revise_change
 from include.changes.content import difference, is_significant
-from include.changes.desk import Desk, refuse
+from include.changes.desk import Desk
 from include.changes.draft import draft
 from include.changes.machine import BEFORE, ENDED, advance
 from include.changes.request import ChangeRequest
-from include.changes.ruling import Ruling
+from include.changes.ruling import Ruling, refuse
 from include.errors import RequestError
 from include.ledger import Unit, schema
 from include.notices import change_texts

@@ -18,14 +18,14 @@ from sqlalchemy import select
 from include.changes.change import Change, book_slot, driven_by_train, load_change
 from include.changes.closing import hold_at_closing, order_at_closing
 from include.changes.condition import plain, refusals
-from include.changes.desk import Desk, refuse
+from include.changes.desk import Desk
 from include.changes.ending import record_outcome
 from include.changes.implementation import described
 from include.changes.leading_back import LONGEST_STEP, Effect, Step, lead_back, lock_of
 from include.changes.machine import advance
 from include.changes.other_dag import OtherDags
 from include.changes.permit import another_run, issue_permit, withdrawn
-from include.changes.ruling import Ruling
+from include.changes.ruling import Ruling, refuse
 from include.changes.runbook import command
 from include.changes.work import BACK, asked_back, work_state, write_work
 from include.configuration.flags import flip, flips_of, record_configuration

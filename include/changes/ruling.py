@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from include.changes.change import Change
 from include.changes.condition import Condition
+from include.ledger import Outcome, Unit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -15,3 +17,15 @@ class Ruling:
     reason: str
     message: str
     conditions: tuple[Condition, ...] = ()
+
+
+def refuse(unit: Unit, change: Change, event: str, reason: str, problem: str) -> Ruling:
+    """Record that the actor's wish is refused, and return that with the reason."""
+    unit.append(
+        event,
+        change.subject,
+        outcome=Outcome.DENIED,
+        reason=reason,
+        message=f"{unit.actor.name}: {change.id}: {problem}",
+    )
+    return Ruling(ok=False, reason=reason, message=f"{change.id}: {problem}")

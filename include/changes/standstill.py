@@ -23,11 +23,11 @@ from include.changes.change import (
     take_turn_to_book,
 )
 from include.changes.closing import closes_at, end_hold, held_at_closing
-from include.changes.desk import Desk, refuse
+from include.changes.desk import Desk
 from include.changes.guards import GUARDS
 from include.changes.machine import BEFORE, forward, judge
 from include.changes.openings import closed_in, denied_now, first_free, opens_after, opens_in
-from include.changes.ruling import Ruling
+from include.changes.ruling import Ruling, refuse
 from include.changes.work import AGAIN, BACK, REBOOKED, write_work
 from include.errors import RequestError
 from include.ledger import Unit, schema

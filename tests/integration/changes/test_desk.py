@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from include.changes.change import Change
+from include.changes.desk import Desk
 from include.changes.editing import edit
 from include.errors import RecordMissing, RequestError
 from include.ledger import schema
@@ -283,6 +285,26 @@ def test_what_keeps_the_planned_time_closed_is_named_and_when_it_opens_again(
     long, ruling = office.submit(schedule={"duration": "3h"})
     assert (long.state, ruling.reason) == ("assessing", "time")
     assert "no window that holds it opens again" in ruling.message
+
+
+def test_what_is_cancelled_while_it_is_assessed_anew_says_so(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    change, _ = office.submit()
+    load, cancelled = Desk.load, []
+
+    def meanwhile(desk: Desk, change_id: str) -> Change:
+        found = load(desk, change_id)
+        if found.state == "assessing" and not cancelled:
+            cancelled.append(office.desk("olga").cancel(change_id, "not wanted"))
+        return found
+
+    monkeypatch.setattr(Desk, "load", meanwhile)
+    edited, ruling = office.edit(change, description="Something else")
+    assert cancelled[0].ok
+    assert (edited.state, edited.revision) == ("cancelled", 2)
+    assert (ruling.ok, ruling.reason) == (False, "moved")
+    assert "is cancelled by now" in ruling.message
 
 
 def test_what_is_closed_is_not_told_as_booked(office: Office) -> None:
