@@ -146,6 +146,7 @@ def make_report(
         card=card,
         calendar_digest=calendar.digest,
         corrections=corrections,
+        as_due=known == due,
     )
 
 

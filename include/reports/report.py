@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 
 from include.reports.figure import Figure
 from include.reports.metrics.metric import Metric
@@ -81,9 +81,13 @@ class Report:
     card: Scorecard
     calendar_digest: str
     corrections: Sequence[str] = field(default=())
+    # Whether it is what is made when it is due; another view never takes that one's place.
+    as_due: bool = True
 
     @property
     def id(self) -> str:
-        """Return the report's name: its kind and its period, and its service if it is about one."""
+        """Return the report's name: its kind and its period, its service if it is about one, and as
+        of when it is if it is not what is due."""
         about = f"-{self.service}" if self.service else ""
-        return f"{self.period.kind}-{self.period.name}{about}"
+        view = "" if self.as_due else f"-as-of-{self.as_of.astimezone(UTC):%Y%m%dT%H%M%SZ}"
+        return f"{self.period.kind}-{self.period.name}{about}{view}"

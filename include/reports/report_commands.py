@@ -32,7 +32,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="as the ledger knew it then (default: when it is due)",
     )
     parser.add_argument(
-        "-o", "--output", type=Path, metavar="DIR", help="where to (default: reports/ of the state)"
+        "-o",
+        "--output",
+        type=Path,
+        metavar="DIR",
+        help="where to (default: reports/ of the state, demo/reports/ with --demo)",
     )
     parser.add_argument(
         "--format",
@@ -86,7 +90,9 @@ def run(options: argparse.Namespace) -> int:
         as_of=as_of,
         service=options.service,
     )
-    directory = options.output or settings.state_dir / "reports" / options.kind
+    # What is made up is not put in the place of what is not.
+    home = settings.state_dir / "demo" if options.demo else settings.state_dir
+    directory = options.output or home / "reports" / options.kind
     try:
         made = store(
             ledger,

@@ -12,12 +12,14 @@ from markdown_it import MarkdownIt
 
 from include.cli import main
 from include.ledger import Actor, Ledger, Source
+from include.reports import report_commands
 from include.reports.period import Kind, parse_period
 from include.reports.rendering import letters
 from include.reports.surroundings import change_calendar
 from include.reports.words import write_words
 from include.settings import load_settings
 from tests.integration.reports.conftest import END, Demo
+from tests.unit.config_copy import ConfigCopy
 
 SECTIONS = {
     ("weekly", "2026-W46"): [
@@ -177,15 +179,38 @@ def test_a_view_from_before_a_report_was_due_is_provisional(
     demo: Demo, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     words = ["report", "monthly", "--period", "2026-09", "-o", str(tmp_path), "--json"]
-    for as_of, early in (("2026-09-15T00:00:00Z", True), ("2026-10-02T00:00:00Z", False)):
+    views = {"2026-09-15T00:00:00Z": True, "2026-10-02T00:00:00Z": False}
+    for as_of, early in views.items():
         assert main([*words, "--as-of", as_of]) == 0
-        assert json.loads(capsys.readouterr().out)["provisional"] is early
-        text = (tmp_path / "monthly-2026-09.html").read_text(encoding="utf-8")
+        document = json.loads(capsys.readouterr().out)
+        assert document["provisional"] is early
+        assert document["id"] == f"monthly-2026-09-as-of-{re.sub('[-:]', '', as_of)}"
+        text = (tmp_path / f"{document['id']}.html").read_text(encoding="utf-8")
         assert ("Provisional: " in text) is early
+    # Neither stands where the report that was due stands.
+    assert not (tmp_path / "monthly-2026-09.html").exists()
+    assert main([*words, "--as-of", "2026-10-01T11:00:00Z"]) == 0
+    assert json.loads(capsys.readouterr().out)["id"] == "monthly-2026-09"
     reasons = [
         json.loads(row["body"])["reason"] for row in demo.ledger.records(event="report.made")
     ]
-    assert reasons[-2:] == ["provisional", "done"]
+    assert reasons[-3:] == ["provisional", "done", "done"]
+
+
+def test_what_is_made_up_is_not_put_in_the_place_of_a_real_report(
+    demo: Demo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = ConfigCopy(tmp_path / "config")
+    config.replace("global.yaml", "state_dir: .run ", f"state_dir: {tmp_path}/state ")
+    monkeypatch.setenv("HIMS_CONFIG", str(config.directory))
+    monkeypatch.setattr(report_commands, "open_ledger", lambda *_, **__: demo.ledger)
+    words = ["report", "weekly", "--period", "2026-W39", "--format", "md"]
+    for more in ([], ["--demo"]):
+        assert main([*words, *more]) == 0
+    found = {str(path.relative_to(tmp_path / "state")) for path in tmp_path.rglob("*.md")}
+    assert found == {
+        "reports/weekly/weekly-2026-W39.md", "demo/reports/weekly/weekly-2026-W39.md",
+    }  # fmt: skip
 
 
 def test_a_period_to_come_is_a_well_formed_no(tmp_path: Path) -> None:
