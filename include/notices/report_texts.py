@@ -33,22 +33,25 @@ def report_ready(
     figures: Mapping[str, str],
     digest: str,
     missing: Mapping[str, str] | None = None,
+    provisional: bool = False,
     link: str | None = None,
 ) -> Notice:
     """Tell that `report` (`weekly-2026-W47`) is ready, with its figures.
 
     `digest` tells one edition of the same period from the next. `missing` says of each form that
-    it lacks where and why it could not be made.
+    it lacks where and why it could not be made, `provisional` that its time is not over.
     """
     lacking = {} if missing is None else missing
-    without = f" (without its {listed(lacking)})" if lacking else ""
+    remarks = ["provisional"] if provisional else []
+    remarks += [f"without its {listed(lacking)}"] if lacking else []
+    remark = f" ({', '.join(remarks)})" if remarks else ""
     return write(
         "report.ready",
         report,
         digest,
         *lacking,
         severity=Severity.WARNING if lacking else None,
-        title=f"{one_line(title)}: {one_line(period)}{without}",
+        title=f"{one_line(title)}: {one_line(period)}{remark}",
         text=shorten(paragraph(summary), _LONGEST),
         fields={
             **figures,

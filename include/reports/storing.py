@@ -217,12 +217,13 @@ def _message(report: Report, missing: Mapping[str, str]) -> str:
 def _ready(report: Report, digest: str, link: str | None, missing: Mapping[str, str]) -> Notice:
     return report_ready(
         report=report.id,
-        title=report.title,
+        title=report.title if report.service is None else f"{report.title}, {report.service}",
         period=report.period.words,
         summary=report.summary,
         figures={report.card[name].title: report.card[name].text for name in _TOLD},
         digest=digest,
         missing={form.upper(): why for form, why in missing.items()},
+        provisional=report.provisional,
         link=link,
     )
 

@@ -218,6 +218,23 @@ def test_a_report_that_was_made_by_hand_before_is_told_all_the_same(
     assert place.is_dir()
 
 
+@pytest.mark.usefixtures("place")
+def test_what_is_told_says_about_which_service_it_is_and_whether_its_time_is_over(
+    ledger: Ledger,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(operators, "_archive", lambda settings: None)
+    task = MakeReportOperator(task_id="make_report", kind="monthly")
+    with time_machine.travel(datetime(2026, 11, 20, 12, tzinfo=UTC), tick=False):
+        for service in (None, "hims-web"):
+            run = run_of("monthly_quality_report", "make_report", period="2026-11", service=service)
+            task.execute(run)
+    assert [notice.title for notice in notices(ledger)] == [
+        "Monthly quality report: November 2026 (provisional)",
+        "Monthly quality report, hims-web: November 2026 (provisional)",
+    ]
+
+
 def test_a_pdf_that_cannot_be_made_costs_nothing_else_and_the_next_try_brings_it(
     ledger: Ledger,  # noqa: F811
     place: Path,
