@@ -7,7 +7,7 @@
 A file declares it in a line `-- kind: expand`; of several such lines the worst counts. What the SQL
 is seen to do must not be worse; what cannot be read (code that makes up statements while it runs, a
 function that may do anything) is no expansion. Whatever is done to a table that the same file makes
-is one: no older code knows it.
+is one: no older code knows it, unless it is a partition, which older code writes into.
 """
 
 from __future__ import annotations
@@ -89,6 +89,10 @@ _LOSES_ROWS = re.compile(
 _MAKES_TABLE = re.compile(
     r"CREATE ((GLOBAL |LOCAL )?TEMP(ORARY)? |UNLOGGED )?TABLE (?!IF NOT EXISTS)(\w[\w.$]*)"
 )
+# After it a name may mean another table than before.
+_RENAMES = re.compile(
+    r"(SET|RESET)\b.*\b(SEARCH_PATH|SCHEMA|ALL)\b|ALTER TABLE\b.*\b(RENAME TO|SET SCHEMA)\b"
+)
 # The one table that a statement acts on.
 _ACTS_ON = re.compile(
     r"(?:ALTER TABLE (?:IF EXISTS )?(?:ONLY )?|UPDATE (?:ONLY )?|DELETE FROM (?:ONLY )?"
@@ -123,6 +127,8 @@ TRUNC UNNEST UPPER UUIDV4 UUIDV7
 """
 _PURE = frozenset(_COMPUTES.split())
 
+# Of these, what never comes to the same twice.
+_DISTINCT = "NEXTVAL|GEN_RANDOM_UUID|UUIDV4|UUIDV7"
 # Of these, what may come to something where a value is missing.
 _ANSWER_NULL = frozenset({"CASE", "COALESCE", "CONCAT", "CONCAT_WS", "FORMAT", "IS", "GREATEST",
                           "LEAST", "ARRAY", "ROW", "CARDINALITY", "NUM_NULLS"})  # fmt: skip
@@ -138,10 +144,11 @@ def read_migration(name: str, sql: str) -> Migration:
         kind, why = _judge(statement, made)
         if kind > found:
             found, because = kind, why
-        if re.match(r"(SET|RESET)\b.*\b(SEARCH_PATH|SCHEMA|ALL)\b", statement):
+        if _RENAMES.match(statement):
             # The same name may mean another table from here on.
             made.clear()
-        if table := _MAKES_TABLE.match(statement):
+        table = _MAKES_TABLE.match(statement)
+        if table and not re.search(r" (PARTITION OF|ON COMMIT DROP)\b", statement):
             made.add(table[4])
     return Migration(
         name=name,
@@ -186,6 +193,8 @@ def _judge(statement: str, made: Set[str]) -> tuple[Kind, str]:
     query = _query_of(statement, acts_on, own=own)
     if query is not None and (lost := _judge_query(query)) is not None:
         return lost[0], f"{shown} … {lost[1]}"
+    if own and re.match(r"COPY\b.* PROGRAM\b", statement):
+        return Kind.CONTRACT, f"{shown} … runs a program, which may do anything"
     if own:
         return Kind.EXPAND, ""
     if kind is Kind.IRREVERSIBLE:
@@ -223,21 +232,35 @@ def _judge_table(statement: str) -> tuple[Kind, str]:
             return Kind.CONTRACT, f"ALTER TABLE … {clause[:60]} takes away or changes"
         if not clause.startswith("ADD "):
             continue
-        head, _, default = clause.partition(" DEFAULT ")
-        supplied = (
-            bool(default and not re.match(r"[( ]*NULL\b", default))
-            or " GENERATED " in clause
-            or re.match(r"ADD (COLUMN )?+(IF NOT EXISTS )?+\S+ (SMALL|BIG)?SERIAL\b", head)
-        )
-        if re.search(r" NOT NULL| PRIMARY KEY", clause) and not supplied:
-            return Kind.CONTRACT, f"{clause[:60]} asks older code for a value that it has not"
-        if not _passes_without_value(clause):
-            return Kind.CONTRACT, f"{clause[:60]} checks what older code writes"
-        # A default is computed for the rows that are there.
-        called = _judge_query(re.sub(r"\bREFERENCES \S+? ?\(", "(", default))
-        if called is not None:
-            return called[0], f"{clause[:60]} {called[1]}"
+        problem = _judge_added(clause)
+        if problem is not None:
+            return problem[0], f"{clause[:60]} {problem[1]}"
     return Kind.EXPAND, ""
+
+
+def _judge_added(clause: str) -> tuple[Kind, str] | None:
+    """Return why an added column does more than add, None if it does not."""
+    # Names may be spelled like the words that are looked for.
+    bare = re.sub(r"^ADD (COLUMN )?+(IF NOT EXISTS )?+\S+ |\bCONSTRAINT \S+ ", "", clause)
+    default = re.search(r"\bDEFAULT\b *(.*)", bare)
+    generated = re.search(r"\bGENERATED (?:ALWAYS|BY DEFAULT) (AS .*)", bare)
+    numbered = bool(
+        re.match(r"(SMALL|BIG)?SERIAL\b", bare)
+        or (generated and generated[1].startswith("AS IDENTITY"))
+        or (default and re.match(rf"[( ]*({_DISTINCT})\b", default[1]))
+    )
+    given = bool(default and not re.match(r"[( ]*NULL\b", default[1]))
+    supplied = numbered or generated is not None or given
+    if re.search(r"\bNOT NULL\b|\bPRIMARY KEY\b", bare) and not supplied:
+        return Kind.CONTRACT, "asks older code for a value that it has not"
+    unique = re.search(r"\b(UNIQUE|PRIMARY KEY)\b", bare) is not None
+    if unique and ((supplied and not numbered) or " NULLS NOT DISTINCT" in bare):
+        return Kind.CONTRACT, "lets older code write one row and no second"
+    if not _passes_without_value(clause):
+        return Kind.CONTRACT, "checks what older code writes"
+    # A default is computed for the rows that are there, a generated value for new ones too.
+    computed = generated[1] if generated else default[1] if default else ""
+    return _judge_query(re.sub(r"\bREFERENCES \S+? ?\(", "(", computed))
 
 
 def _passes_without_value(clause: str) -> bool:
