@@ -31,6 +31,7 @@ from include.notices.alarm_texts import drift_found
 from include.releases.lock import lock
 from include.releases.phases.looking import ENVIRONMENT
 from include.releases.phases.migration import MIGRATED
+from include.releases.phases.rollback import WAYS_BACK
 from include.releases.plan import read_plan
 from include.rollbacks.rollback import ENDED_RUNS
 from include.rollbacks.schema_turns import RESTORED
@@ -76,6 +77,13 @@ def reconcile(
         return _told(
             job, service, "agrees", f"{expected.version} serves from {expected.colour}, as written"
         )
+    with job.ledger.read() as connection:
+        # A switch between the two lies behind the ledger as it was read, and is none.
+        if (_under_way(connection, service.name, job), _expected(connection, service)) != (
+            None,
+            expected,
+        ):
+            return _told(job, service, "unsteady", "production was changed while it was read")
     return _drift(job, service, said, plain(found))
 
 
@@ -189,6 +197,7 @@ def _under_way(connection: Connection, service: str, job: Upkeep) -> str | None:
     A deploy whose slot is over is not being done any more, whatever its run says: what it left
     half-way is drift. Its permit ends earlier, at the point of no return; the way back comes after.
     Nor is a rollback whose run has ended, though nobody has written down that it came to nothing.
+    A train that leads people back has moved them before it writes that down.
     """
     table, releases, permits = schema.deployment, schema.release, schema.permit
     slot = schema.slot
@@ -207,6 +216,23 @@ def _under_way(connection: Connection, service: str, job: Upkeep) -> str | None:
     ).first()
     if row is not None:
         return f"{row.version} is being deployed"
+    steps = schema.step
+    led = connection.execute(
+        select(releases.c.id, releases.c.run_id)
+        .join(
+            steps,
+            (steps.c.release_id == releases.c.id) & (steps.c.attempt == releases.c.attempt),
+        )
+        .where(
+            releases.c.service == service,
+            releases.c.state == "running",
+            steps.c.name.in_(WAYS_BACK),
+            steps.c.state == "started",
+        )
+    ).all()
+    for train in led:
+        if job.run_state("release_train", train.run_id) not in ENDED_RUNS:
+            return f"{train.id} is being led back"
     back = connection.execute(
         select(schema.rollback.c.id, schema.rollback.c.run_id).where(
             schema.rollback.c.service == service, schema.rollback.c.state == "running"

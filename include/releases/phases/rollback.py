@@ -26,6 +26,8 @@ from include.services.migration_kind import expands
 
 # A deployment in one of these states is neither over nor seen through, unless it was released.
 UNFINISHED = ("staging", "staged", "switching", "live")
+# The steps of a train that lead people back.
+WAYS_BACK = ("roll_back", "undo_dead_attempt")
 
 
 def roll_back(train: Train) -> Done:

@@ -13,11 +13,15 @@ import psycopg
 import pytest
 from sqlalchemy import insert, update
 
+from include.deploy import deployment
+from include.deploy.reality import read_steadily
 from include.deploy.target import Colour
+from include.deploy.targets.local import LocalTarget
 from include.errors import BackupError
 from include.ledger import Actor, Subject, schema
 from include.releases.train import no_vendor
 from include.rollbacks.rollback import Wish, end_rollback, open_rollback
+from include.upkeep import reconcile as reconciling
 from include.upkeep.drill import drill, newest_backups, prune
 from include.upkeep.reclaim import reclaim
 from include.upkeep.reconcile import Reconciled, reconcile
@@ -146,6 +150,33 @@ def test_readings_that_do_not_agree_say_nothing(works: Works) -> None:
     assert reconcile(job(works), service, pause=pause).reason == "unsteady"
     works.production.set_weights({slot: 100, slot.other: 0}, fence)
     assert [row for row in works.rows(schema.release_lock) if row.unlocked_at is None] == []
+
+
+def test_a_switch_while_it_is_read_is_no_drift(
+    works: Works, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slot = live_slot(works)
+    rows = {
+        row.colour: row.id
+        for row in works.rows(schema.deployment)
+        if row.environment == "production" and row.state in ("live", "standby")
+    }
+
+    def switch(to: Colour) -> None:
+        works.production.set_weights({to: 100, to.other: 0}, works.newest_fence())
+        with job(works).unit() as unit:
+            deployment.make_live(unit, rows[to])
+            unit.append("deploy.arranged", Subject(kind="service", id="x"), message="arranged")
+
+    def meanwhile(*arguments: Any, **options: Any) -> Any:
+        switch(slot.other)
+        return read_steadily(*arguments, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(reconciling, "read_steadily", meanwhile)
+        assert look(works).reason == "unsteady"
+    switch(slot)
+    assert look(works).reason == "agrees"
 
 
 @contextmanager
@@ -281,3 +312,22 @@ def test_a_deploy_that_nobody_drives_any_more_is_drift_once_its_permit_is_over(
     works.production.set_weights({slot: 0, slot.other: 100}, works.newest_fence())
     works.unlock()
     works.conclude(train, failed=True)
+
+
+def test_a_train_that_leads_people_back_is_no_drift_before_it_has_written_that_down(
+    works: Works, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train = works.depart(fault="errors")
+    assert works.until_no(train, *PRODUCTION).reason == "error_rate"
+    retire, seen = LocalTarget.retire, list[str]()
+
+    def slowly(target: LocalTarget, slot: Colour, fence: int) -> None:
+        seen.append(look(works).reason)
+        retire(target, slot, fence)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(LocalTarget, "retire", slowly)
+        works.conclude(train, failed=True)
+    assert seen == ["under_way"]
+    assert look(works).reason == "agrees"
+    works.unlock()
