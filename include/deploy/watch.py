@@ -70,17 +70,21 @@ def watch(
     rules: Watch,
     *,
     duration: timedelta,
+    digest: str | None = None,
     metrics: MetricSource | None = None,
     bystander: Bystander | None = None,
     pause: Callable[[float], None] = time.sleep,
 ) -> Watched:
     """Watch slot `colour` for `duration`; end early, with a no, once it is bad beyond doubt.
 
+    It has to run the artefact `digest`; where that is not said, what it runs at the beginning.
+
     Without a verdict at its end it goes on for `rules.hold` at most. Raises TargetError when the
     target does not answer at the beginning.
     """
     around = bystander or Bystander()
-    seen = _Analysis(target, colour, paths, rules, duration, metrics or BalancerMetrics(target))
+    source = metrics or BalancerMetrics(target)
+    seen = _Analysis(target, colour, paths, rules, duration, source, digest)
     around.began(seen.detectable())
     begin = time.monotonic()
     ends = duration.total_seconds()
@@ -128,6 +132,7 @@ class _Analysis:
         rules: Watch,
         duration: timedelta,
         metrics: MetricSource,
+        digest: str | None,
     ) -> None:
         self._target, self._colour, self._paths = target, colour, paths
         self._duration = duration.total_seconds()
@@ -143,7 +148,7 @@ class _Analysis:
         alone = target.weights()[colour] == 100
         self._front = target.frontend() if alone else None
         self._address = target.address(colour)
-        self._digest = target.health(colour).digest
+        self._digest = digest or target.health(colour).digest
         # Beside a slot that is not ready nothing can be compared.
         other = colour.other
         self._beside = target.address(other) if target.health(other).ready else None

@@ -11,6 +11,7 @@ from include.deploy.target import Colour, Target
 from include.deploy.watch import Bystander, Watched, watch
 from include.ledger import Outcome
 from include.notices import texts
+from include.releases.phases.code_freeze import artefact
 from include.releases.train import Done, Train
 from include.releases.window_clock import closing, decide_by, told_of_closing
 
@@ -34,6 +35,7 @@ def look(train: Train, target: Target, slot: Colour, *, step: Step, duration: ti
         plan.service.checks.warm_up,
         rules,
         duration=duration,
+        digest=artefact(train).digest,
         metrics=open_metrics(plan.service, ENVIRONMENT, target, train),
         bystander=Bystander(
             began=lambda found: _began(train, step, found),

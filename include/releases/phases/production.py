@@ -272,13 +272,25 @@ def switch_traffic(train: Train) -> Done:
     steps = shifts(train.plan.strategy, profile.shares, profile.watch.duration)
 
     def begin() -> Done:
+        # What was tested is what people get, however long it stood there in between.
+        health = target.health(slot)
+        if health.digest not in (None, artefact(train).digest):
+            return Done(
+                ok=False,
+                reason="replaced",
+                message=f"{slot} runs {health.version} ({str(health.digest)[:19]}…) now, which is "
+                "not what was tested; it takes no traffic",
+            )
+
         def write(unit: Any) -> None:
             deployment.set_state(unit, _row(train).id, "switching", switch_began_at=unit.now)
 
         by = decide_by(train, train.clock())
         return Done(message=f"traffic begins to move to {slot}{by}", write=write)
 
-    train.step("begin_switch", "deploy.switch_began", begin)
+    begun = train.step("begin_switch", "deploy.switch_began", begin)
+    if not begun.ok:
+        return begun
     for number, shift in enumerate(steps, start=1):
         # What stood at the first share may have fallen while it was looked at.
         if number > 1 and not train.has(f"shift_{number}") and not _finishes_after_closing(train):

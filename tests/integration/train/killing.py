@@ -40,12 +40,14 @@ class Killer:
             raise Killed(" ".join(label))
 
     def wrapped(self, name: str, real: Callable[..., Any]) -> Callable[..., Any]:
-        """Return `real` with a death before and one after it."""
+        """Return `real` with a death before and one after it, once for each share of a canary."""
 
         def deadly(*arguments: Any, **options: Any) -> Any:
-            self.point(name, "before")
+            shares = [item for item in arguments if isinstance(item, dict)]
+            where = f"{name} {_shown(shares[0])}" if shares else name
+            self.point(where, "before")
             answer = real(*arguments, **options)
-            self.point(name, "after")
+            self.point(where, "after")
             return answer
 
         return deadly
@@ -64,6 +66,10 @@ class Killer:
             self.point("unit", who, "after")
 
         return deadly
+
+
+def _shown(shares: dict[str, int]) -> str:
+    return "/".join(f"{slot} {share}" for slot, share in sorted(shares.items()))
 
 
 def _writer() -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from datetime import datetime, timedelta
 import pytest
 from sqlalchemy import insert, update
 
+from include.deploy.strategy import shifts as shifts_of
 from include.deploy.target import Colour
 from include.deploy.targets.factory import open_target
 from include.errors import TargetError
@@ -234,6 +236,42 @@ def test_a_window_that_closes_between_two_shares_leads_back_as_declared(works: W
     works.unlock()
 
 
+def test_another_version_in_the_slot_than_was_tested_takes_no_traffic(works: Works) -> None:
+    before, weights = works.served(), works.production.weights()
+    train = works.depart()
+    assert works.until_no(train, *PRODUCTION[:-2]).ok
+    staged = train.result("deploy_green")
+    slot = Colour(staged["slot"])
+    other = works.production.staged(slot.other)
+    assert other is not None
+    works.production.stage(other, slot, staged["fence"])
+    done = production.switch_traffic(train)
+    assert (done.ok, done.reason) == (False, "replaced"), done.message
+    assert works.production.weights() == weights
+    works.conclude(train, failed=True)
+    assert works.state(train) == ("failed", "replaced")
+    assert works.served() == before
+
+
+def test_another_version_in_the_slot_after_the_switch_is_led_back(works: Works) -> None:
+    before = works.served()
+    train = works.depart()
+    assert works.until_no(train, *PRODUCTION[:-1]).ok
+    staged = train.result("deploy_green")
+    slot = Colour(staged["slot"])
+    other = works.production.staged(slot.other)
+    assert other is not None
+    works.production.set_weights({slot: 0, slot.other: 100}, staged["fence"])
+    works.production.stage(other, slot, staged["fence"])
+    works.production.set_weights({slot: 100, slot.other: 0}, staged["fence"])
+    done = production.watch_release(train)
+    assert (done.ok, done.reason) == (False, "replaced"), done.message
+    works.conclude(train, failed=True)
+    assert works.state(train) == ("rolled_back", "replaced")
+    assert works.served() == before
+    works.unlock()
+
+
 def test_an_incident_in_mid_canary_gives_the_new_version_no_more_and_leads_back(
     works: Works,
 ) -> None:
@@ -336,6 +374,11 @@ def test_a_train_that_is_killed_at_every_point_and_repeated_ends_as_if_it_never_
     for effect in ("dump", "restore", "migrate", "stage", "put_unit", "put_weights", "set_weights"):
         assert any(effect in death for death in deaths), (effect, deaths)
     slot = Colour(train.result("deploy_green")["slot"])
+    for shift in shifts_of(strategy, train.plan.profile.shares, timedelta(0)):
+        for effect in ("LocalTarget.set_weights", "SlotStore.put_weights", "HaproxyAdmin"):
+            at = rf"{effect}\b.* {slot} {shift.percent}\b"
+            found = [death for death in deaths if re.search(at, death.replace("/", " "))]
+            assert len(found) == 2, (at, deaths)
     assert works.production.weights() == {slot: 100, slot.other: 0}
     assert works.served() == train.plan.version
     assert set(people) == {before, train.plan.version}, people
