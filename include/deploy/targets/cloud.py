@@ -39,6 +39,20 @@ def require_shares(weights: Mapping[Colour, int]) -> dict[Colour, int]:
     return wanted
 
 
+def percent(weights: Mapping[Colour, int], total: int) -> dict[Colour, int]:
+    """Return the slots' weights as parts of `total`, which counts whatever else has traffic too.
+
+    Rounding makes neither nothing of a little nor everything of almost all: a slot is emptied by
+    what is read here.
+    """
+    return {
+        slot: round(100 * weight / total)
+        if weight in (0, total)
+        else min(99, max(1, round(100 * weight / total)))
+        for slot, weight in weights.items()
+    }
+
+
 def require_fence(where: str, fence: int, seen: int) -> None:
     """Raise FencedOff if a newer fence has been used."""
     if fence < seen:

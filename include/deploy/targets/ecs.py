@@ -20,6 +20,7 @@ from include.deploy.targets.cloud import (
     artefact_of,
     ask_health,
     named,
+    percent,
     require_fence,
     require_shares,
     variable,
@@ -201,10 +202,9 @@ class EcsTarget:
     def _shares_of(self, groups: Iterable[Mapping[str, Any]]) -> dict[Colour, int]:
         given = {item["TargetGroupArn"]: int(item.get("Weight", 1)) for item in groups}
         raw = {slot: given.get(named(self._where.target_groups, slot), 0) for slot in Colour}
-        total = sum(raw.values())
-        if not total:
+        if not any(raw.values()):
             raise TargetError(f"the listener of {self._service.name} forwards to neither slot")
-        return {slot: round(100 * share / total) for slot, share in raw.items()}
+        return percent(raw, sum(given.values()))
 
     def _settings(self, definition: str) -> dict[str, str]:
         container = self._container(self._definition(definition))

@@ -20,6 +20,7 @@ from include.deploy.targets.cloud import (
     artefact_of,
     ask_health,
     named,
+    percent,
     require_fence,
     require_shares,
     variable,
@@ -213,15 +214,16 @@ class KubernetesTarget:
         return f"{name}: {have} of {wanted} replicas are available ({said or 'no word why'})"
 
     def _shares(self, route: Mapping[str, Any]) -> dict[Colour, int]:
-        raw = dict.fromkeys(Colour, 0)
+        raw, total = dict.fromkeys(Colour, 0), 0
         for backend in self._backends(route):
+            weight = int(backend.get("weight", 1))
+            total += weight
             for slot in Colour:
                 if backend["name"] == named(self._where.services, slot):
-                    raw[slot] = int(backend.get("weight", 1))
-        total = sum(raw.values())
-        if not total:
+                    raw[slot] = weight
+        if not any(raw.values()):
             raise TargetError(f"{self._where.route} leads to neither slot")
-        return {slot: round(100 * share / total) for slot, share in raw.items()}
+        return percent(raw, total)
 
     def _backends(self, route: Mapping[str, Any]) -> list[dict[str, Any]]:
         rules = route["spec"].get("rules") or []

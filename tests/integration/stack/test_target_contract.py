@@ -525,6 +525,31 @@ def test_what_else_a_listener_does_stays_as_it_is(settings: Settings, secrets: S
         assert target.weights() == {BLUE: 100, GREEN: 0}
 
 
+@pytest.mark.parametrize(
+    ("weights", "seen"), [((999, 1), (99, 1)), ((1, 0), (100, 0)), ((99, 99), (50, 50))]
+)
+def test_a_slot_with_a_little_traffic_is_not_taken_for_one_without(
+    settings: Settings, secrets: Secrets, weights: tuple[int, int], seen: tuple[int, int]
+) -> None:
+    with ExitStack() as stack:
+        place = on_ecs(settings, secrets, stack)
+        assert place.account is not None
+        actions = place.account.forward()
+        for group, weight in zip(actions[0]["ForwardConfig"]["TargetGroups"], weights, strict=True):
+            group["Weight"] = weight
+        listener = place.account.listener
+        place.account.elb.modify_listener(ListenerArn=listener, DefaultActions=actions)
+        assert place.target.weights() == dict(zip((BLUE, GREEN), seen, strict=True))
+
+
+def test_what_leads_people_past_both_slots_counts(settings: Settings, secrets: Secrets) -> None:
+    with ExitStack() as stack:
+        place = on_kubernetes(settings, secrets, stack)
+        assert place.fake is not None
+        place.fake.add_route("hims-api", {NAMES.blue: 0, NAMES.green: 60, "by-hand": 40})
+        assert place.target.weights() == {BLUE: 0, GREEN: 60}
+
+
 def test_ecs_pauses_until_it_is_answered_and_keeps_the_old_version_after_the_switch(
     settings: Settings, secrets: Secrets
 ) -> None:
