@@ -9,6 +9,10 @@ from include.releases.history import History
 from include.services.migration_kind import Kind, Migration, read_migration, worst
 from include.services.service import Service
 
+_SQL = ".sql"
+# What commonly lies beside migrations and is none.
+_NO_MIGRATION = (".md", ".txt", "__init__.py", ".gitkeep")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SchemaChange:
@@ -39,11 +43,13 @@ def migrations_between(history: History, service: Service, base: str, head: str)
     """Return what `head` brings that `base` has not.
 
     A migration that was released is never edited or withdrawn: databases have had it. One whose
-    text says something else than it does is a problem too.
+    text says something else than it does is a problem too, and so is what is new in their folder
+    and no SQL: it may do anything to the schema.
     """
     folder = service.migrations
     if folder is None:
         return SchemaChange()
+    unread = _unread(history, folder, head) - _unread(history, folder, base)
     before, after = _files(history, folder, base), _files(history, folder, head)
     problems = [f"{name} was released and is gone" for name in before if name not in after]
     brought = []
@@ -53,6 +59,11 @@ def migrations_between(history: History, service: Service, base: str, head: str)
         elif before[name] != text:
             problems.append(f"{name} was released and is edited; add a new migration instead")
     problems += [item.problem for item in brought if item.problem is not None]
+    problems += [
+        f"{name} lies among the migrations of {service.name} and can't be read; write it as SQL, "
+        "in a file that ends in .sql, or put what is no migration elsewhere"
+        for name in sorted(unread)
+    ]
     return SchemaChange(migrations=tuple(brought), problems=tuple(problems))
 
 
@@ -60,5 +71,10 @@ def _files(history: History, folder: str, rev: str) -> dict[str, str]:
     return {
         PurePosixPath(path).name: history.read_file(rev, path).decode("utf-8", "replace")
         for path in history.files(rev, folder)
-        if path.endswith(".sql")
+        if path.endswith(_SQL)
     }
+
+
+def _unread(history: History, folder: str, rev: str) -> set[str]:
+    names = {PurePosixPath(path).name for path in history.files(rev, folder)}
+    return {name for name in names if not name.endswith((_SQL, *_NO_MIGRATION))}
