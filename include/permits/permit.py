@@ -80,24 +80,30 @@ def issue(train: Train) -> Decision:
     return Decision(permit=permit, conditions=conditions)
 
 
-def check_again(train: Train, *, needs: timedelta, begun: bool = False) -> Decision:
+def check_again(
+    train: Train, *, needs: timedelta, begun: bool = False, closing: bool = False
+) -> Decision:
     """Evaluate everything anew before traffic moves; the permit has to be the one in force.
 
     Once that has `begun` the backup's age is no reason any more: it was fresh when it mattered, and
-    a canary that is looked at for long is not led back for that.
+    a canary that is looked at for long is not led back for that. Where it is to be finished
+    although its window is `closing`, the window alone is no reason: all else has to stand.
     """
+    waived = {"backup"} if begun else set[str]()
+    if closing:
+        waived |= {"calendar", "slot"}
     with train.unit() as unit:
         _serialise(unit, train.plan.service.name)
         note_policies(unit, train.settings)
         conditions = tuple(
             item
             for item in evaluate(train, unit.connection, needs=needs, now=unit.now)
-            if not (begun and item.code == "backup")
+            if item.code not in waived
         )
         if refusals(conditions):
             return _refuse(unit, train, conditions, "permit.withdrawn")
         change = release_change(train)
-        permit = _held(unit, train, change.content_hash)
+        permit = _held(unit, train, change.content_hash, expired=closing)
         if permit is None:
             missing = Condition(
                 code="permit",
@@ -186,7 +192,7 @@ def _refuse(unit: Unit, train: Train, conditions: tuple[Condition, ...], event: 
     return decision
 
 
-def _held(unit: Unit, train: Train, content_hash: str) -> Permit | None:
+def _held(unit: Unit, train: Train, content_hash: str, *, expired: bool = False) -> Permit | None:
     table = schema.permit
     row = unit.row(
         select(table)
@@ -202,7 +208,8 @@ def _held(unit: Unit, train: Train, content_hash: str) -> Permit | None:
     if row is None:
         return None
     expires = _prolonged(unit, train, row)
-    return Permit(fence=row.fence, expires_at=expires) if expires > unit.now else None
+    held = expired or expires > unit.now
+    return Permit(fence=row.fence, expires_at=expires) if held else None
 
 
 def _prolonged(unit: Unit, train: Train, row: Row[Any]) -> datetime:

@@ -293,13 +293,14 @@ def switch_traffic(train: Train) -> Done:
         return begun
     for number, shift in enumerate(steps, start=1):
         # What stood at the first share may have fallen while it was looked at.
-        if number > 1 and not train.has(f"shift_{number}") and not _finishes_after_closing(train):
-            now = train.clock()
-            if (why := closing(train, now)) is not None:
+        if number > 1 and not train.has(f"shift_{number}"):
+            now, finishing = train.clock(), _finishes_after_closing(train)
+            if not finishing and (why := closing(train, now)) is not None:
                 return train.step(
                     f"shift_{number}", "deploy.traffic_shifted", partial(_closed, train, now, why)
                 )
-            still = check_again(train, needs=needs_of(train).rollback, begun=True)
+            needs = needs_of(train).rollback
+            still = check_again(train, needs=needs, begun=True, closing=finishing)
             if still.permit is None:
                 return Done(ok=False, reason="permit_withdrawn", message=still.message)
 

@@ -308,6 +308,45 @@ def test_an_incident_in_mid_canary_gives_the_new_version_no_more_and_leads_back(
         unit.append("incident.closed", subject, message="closed")
 
 
+@pytest.mark.parametrize("incident", [True, False])
+def test_what_is_finished_although_its_window_closes_still_needs_all_else(
+    works: Works, incident: bool
+) -> None:
+    before = works.served()
+    train = works.depart(strategy="rolling")
+    assert works.until_no(train, *PRODUCTION[:-2]).ok
+    ends = parse_instant(str(train.result("enter_window")["closes"]))
+    profile = train.plan.profile
+    closing = profile.closing.model_copy(update={"shift": "finish"})
+    declared = profile.model_copy(update={"closing": closing})
+    plan = train.plan.model_copy(update={"profile": declared})
+    table, key = schema.incident, "INC-closing"
+
+    def clock() -> datetime:
+        if not train.has("shift_1"):
+            return works.clock()
+        if incident and all(row.id != key for row in works.rows(table)):
+            with works.ledger.write(Actor.service("test"), DAG, works.clock()) as unit:
+                row = {"id": key, "severity": "P1", "title": "x", "systems": ["api"]}
+                unit.execute(insert(table).values(**row, opened_at=unit.now))
+                unit.append("incident.opened", Subject(kind="incident", id=key), message="opened")
+        return ends + timedelta(minutes=1)
+
+    done = production.switch_traffic(replace(train, clock=clock, plan=plan))
+    assert done.ok is not incident, done.message
+    if incident:
+        assert "P1 INC-closing is open" in done.message
+        works.conclude(train, failed=True)
+        assert works.served() == before
+        works.unlock()
+        with works.ledger.write(Actor.service("test"), DAG, works.clock()) as unit:
+            unit.execute(update(table).where(table.c.id == key).values(closed_at=unit.now))
+            unit.append("incident.closed", Subject(kind="incident", id=key), message="closed")
+    else:
+        assert works.until_no(train, PRODUCTION[-1], *CLOSING).ok
+        assert works.conclude(train, failed=False).ok
+
+
 def test_a_window_that_closes_after_the_switch_lets_the_watch_finish(works: Works) -> None:
     train = works.depart()
     assert works.until_no(train, *PRODUCTION[:-1]).ok
