@@ -16,7 +16,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler
 from typing import Any
@@ -548,6 +548,31 @@ def test_what_leads_people_past_both_slots_counts(settings: Settings, secrets: S
         assert place.fake is not None
         place.fake.add_route("hims-api", {NAMES.blue: 0, NAMES.green: 60, "by-hand": 40})
         assert place.target.weights() == {BLUE: 0, GREEN: 60}
+
+
+@pytest.mark.parametrize(
+    "by_hand", ["registry.example/hims@sha256:0f", "registry.example/hims:2.4.0"]
+)
+def test_an_image_that_is_set_by_hand_is_what_a_slot_holds(
+    settings: Settings, secrets: Secrets, by_hand: str
+) -> None:
+    with ExitStack() as stack:
+        place = on_kubernetes(settings, secrets, stack)
+        assert place.fake is not None
+        built = place.make("2.3.0")
+        place.target.stage(built, BLUE, 2)
+        path = next(path for path in place.fake.objects if path.endswith(NAMES.blue))
+        container = place.fake.objects[path]["spec"]["template"]["spec"]["containers"][0]
+        patch = {"spec": {"template": {"spec": {"containers": [
+            {"name": container["name"], "image": by_hand}
+        ]}}}}  # fmt: skip
+        strategic = "application/strategic-merge-patch+json"
+        assert place.fake.answer("PATCH", path, TOKEN, patch, strategic)[0] == 200
+        held = place.target.staged(BLUE)
+        assert held is not None
+        assert held.digest == by_hand.rpartition("@")[2]
+        place.target.stage(built, BLUE, 3)
+        assert place.target.staged(BLUE) == replace(held, digest=built.digest)
 
 
 def test_ecs_pauses_until_it_is_answered_and_keeps_the_old_version_after_the_switch(
