@@ -223,7 +223,9 @@ class Ledger:
                 self._placer.wanted()
 
     def close(self) -> None:
-        """Close the connections that are kept open."""
+        """Place what is new, and close the connections that are kept open."""
+        if self._placer is not None:
+            self._placer.close()
         if self._lines is not None:
             self._lines.close()
         self._engine.dispose()

@@ -6,6 +6,7 @@ pool does between two who borrow from it costs more than all the rest of such an
 
 from __future__ import annotations
 
+import threading
 import time
 from collections import deque
 from collections.abc import Iterator
@@ -27,6 +28,7 @@ class Lines:
         self._engine = engine
         self._keep = keep
         self._idle: deque[tuple[float, PoolProxiedConnection]] = deque()
+        self._returning = threading.Lock()
 
     @contextmanager
     def one(self) -> Iterator[Any]:
@@ -37,10 +39,16 @@ class Lines:
             yield raw
         finally:
             sound = not raw.closed and raw.info.transaction_status == TRANSACTION_STATUS_IDLE
-            if sound and len(self._idle) < self._keep:
-                self._idle.append((opened, line))
-            else:
+            if not (sound and self._return(opened, line)):
                 line.close()
+
+    def _return(self, opened: float, line: PoolProxiedConnection) -> bool:
+        # Two threads that both saw room for one more would keep one too many.
+        with self._returning:
+            kept = len(self._idle) < self._keep
+            if kept:
+                self._idle.append((opened, line))
+            return kept
 
     def close(self) -> None:
         """Close those that nobody writes on."""
