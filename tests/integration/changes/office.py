@@ -120,7 +120,7 @@ class Office:
 
     def rows(self, table: Any) -> list[Any]:
         with self.ledger.read() as connection:
-            return list(connection.execute(select(table)))
+            return list(connection.execute(select(table).order_by(*table.primary_key)))
 
     def records(self, event: str | None = None) -> list[dict[str, Any]]:
         return [json.loads(row["body"]) for row in self.ledger.records(event=event)]

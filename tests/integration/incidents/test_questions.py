@@ -44,7 +44,8 @@ def test_answered_resolved_reviewed_and_followed_up(ledger: Ledger) -> None:
     said = questions.hold_review(ledger, load_settings(), "r1", source=SOURCE, now=NOW)
     assert said.ok
     with ledger.read() as connection:
-        titles = list(connection.execute(select(schema.change.c.title)).scalars())
+        by_number = select(schema.change.c.title).order_by(schema.change.c.id)
+        titles = list(connection.execute(by_number).scalars())
     assert titles == ["Limit the cache", "Reading alarms"]
     again = questions.hold_review(ledger, load_settings(), "r1", source=SOURCE, now=NOW)
     assert (again.ok, again.reason) == (True, "already")

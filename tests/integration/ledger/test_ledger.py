@@ -125,7 +125,7 @@ def test_nothing_that_was_written_can_be_changed_or_removed(
         for statement in chain.from_iterable(TAMPERING.values()):
             with pytest.raises(psycopg.errors.InsufficientPrivilege, match=said):
                 connection.execute(statement.encode())
-        votes = connection.execute("SELECT choice FROM vote").fetchall()
+        votes = connection.execute("SELECT choice FROM vote ORDER BY id").fetchall()
     assert votes == [("approve",)]
     assert events(ledger) == ["a.thing"]
 

@@ -253,7 +253,7 @@ class Station:
     def rows(self, table: Any) -> list[Any]:
         """Return all rows of a table."""
         with self.ledger.read() as connection:
-            return list(connection.execute(select(table)))
+            return list(connection.execute(select(table).order_by(*table.primary_key)))
 
     def change(self, train: Train) -> Change:
         """Return the release's change."""
