@@ -13,7 +13,7 @@ from include.changes.condition import plain, refusals
 from include.changes.desk import Desk
 from include.changes.guards import GUARDS
 from include.changes.machine import machine_of
-from include.changes.openings import denied_now
+from include.changes.openings import denied_now, state_now
 from include.changes.permit import MEANWHILE, issue_permit
 from include.changes.ruling import Ruling
 from include.changes.work import work_state, write_work
@@ -30,23 +30,28 @@ _HELD = "held at the closing"
 
 def order_at_closing(desk: Desk, change: Change, holder: str) -> OnClose | Ruling | None:
     """Return what the change has declared for the closing of its window, if that has closed on it;
-    None while it is in its slot, or put on hold by a person. A freeze or blackout that was entered
-    since it began closes its window like any other end.
+    None while it is in its slot, or put on hold by a person. A freeze, blackout or incident that
+    was entered since it began closes its window like any other end; for an emergency, which has no
+    window, a hard blackout does.
 
     Time that it was granted since is used under a permit of its own; the ruling says why not.
     """
     with desk.ledger.read() as connection:
         now = load_change(connection, change.id)
         case = case_of(now, connection, desk.clock(), desk.settings)
-        if now.held_because or case.emergency:
+        if now.held_because:
             return None
+        denied = denied_now(case)
         in_slot = not refusals(GUARDS["slot"](case))
-        if in_slot and not _outlasted(case, holder) and not denied_now(case):
+        if in_slot and not _outlasted(case, holder) and not denied:
             return None
+        held = held_at_closing(connection, now)
+        if case.emergency and not held and not denied:
+            return None  # its permit has ended with its slot: nobody has closed anything on it
         closes = closes_at(case)
         if closes is None:
             return closing_order(connection, now.id) or declared(now.content)
-        if not in_slot and work_state(connection, now, _HELD) != "started":
+        if not in_slot and not held:
             return None
     return _let_on(desk, now, holder, min(closes, case.now + case.needs), book=not in_slot)
 
@@ -71,12 +76,15 @@ def _outlasted(case: Case, holder: str) -> bool:
 
 
 def closes_at(case: Case) -> datetime | None:
-    """Return until when it is open for the change now; what cannot be read is closed."""
+    """Return until when it is open for the change now, None while it is closed; what cannot be
+    read is closed. An emergency has as long as its work takes."""
     try:
-        state = case.calendar.state(case.now, systems=case.change.systems, change=case.change.id)
+        state = state_now(case)
     except ConfigError:
         return None
-    return state.closes if state.open else None
+    if not state.open or denied_now(case):
+        return None
+    return state.closes or case.now + case.needs
 
 
 def _let_on(
@@ -85,13 +93,14 @@ def _let_on(
     if book:
         # A unit of its own: the guards trust no row that no record vouches for yet.
         with desk.unit() as unit:
-            other = book_slot(unit, change, start=unit.now, end=until, window="extended")
+            window = "emergency" if change.type == "emergency" else "extended"
+            other = book_slot(unit, change, start=unit.now, end=until, window=window)
             if other is not None:
                 systems = ", ".join(change.systems)
                 message = f"{other} works on {systems}; try again when it has ended"
                 return _not_let_on(unit, change, "slot", message)
             when = f"{format_instant(unit.now)} to {format_instant(until)}"
-            unit.append("slot.moved", change.subject, reason="extended",
+            unit.append("slot.moved", change.subject, reason=window,
                         message=f"{change.id} works {when}")  # fmt: skip
     with desk.unit() as unit:
         case = desk.case(unit, load_change(unit.connection, change.id, lock=True))
@@ -122,12 +131,10 @@ def hold_at_closing(desk: Desk, change: Change, step: str, done: int) -> Ruling:
     """Leave the change as it is, before a step, for a person to decide."""
     with desk.unit() as unit:
         denied = denied_now(desk.case(unit, change))
-        go_on = (
-            f"once that is over, or it is excepted from it (./hims freeze except), ./hims change "
-            f"again {change.id}"
-            if denied
-            else "extend its window (./hims window extend)"
-        )
+        over = "once that is over (or, if it is a freeze, it is excepted: ./hims freeze except)"
+        go_on = f"{over}, ./hims change again {change.id}" if denied else (
+            "extend its window (./hims window extend)"
+        )  # fmt: skip
         message = (
             f"its window closed on {change.id}{f' ({denied})' if denied else ''}: it holds before "
             f"“{step}”, as declared, with {done} steps done. To let it go on, {go_on}; to lead it "

@@ -20,6 +20,7 @@ from include.changes.openings import (
     first_open,
     opens_after,
     opens_in,
+    state_now,
     window_gone,
 )
 from include.changes.standing import standing
@@ -190,7 +191,7 @@ def _booked(case: Case) -> tuple[Condition, ...]:
 
 def _calendar(case: Case) -> tuple[Condition, ...]:
     try:
-        state = case.calendar.state(case.now, systems=case.change.systems, change=case.change.id)
+        state = state_now(case)
     except ConfigError as error:
         message = f"the calendar cannot be read, so it is closed: {error}"
         return (unknown("calendar", message, OPERATIONS),)

@@ -10,7 +10,8 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.dialects.postgresql import Range
 
-from include.calendar import Span
+from include.calendar import CalendarState, Span
+from include.calendar.conflict import Rule, find_conflicts
 from include.calendar.holiday import HolidayPolicy
 from include.calendar.wall_time import local_text
 from include.changes.case import Case
@@ -72,15 +73,35 @@ def closed_in(case: Case, slot: Span) -> str:
 
 
 def denied_now(case: Case) -> str:
-    """Return the freezes and blackouts that keep the change from going on at this instant, "" where
-    none does; a calendar that cannot be read is no freeze."""
+    """Return the freezes, blackouts and incidents that keep the change from going on at this
+    instant, "" where none does; a calendar that cannot be read is no freeze.
+
+    An emergency is stopped by hard blackouts alone, and by no incident: it is there to end one.
+    """
     try:
-        state = case.calendar.state(case.now, systems=case.change.systems, change=case.change.id)
+        state = state_now(case)
     except ConfigError:
         return ""
-    if state.open:
-        return ""
-    return "; ".join(item.message for item in state.reasons if item.code in ("freeze", "blackout"))
+    shut = [] if state.open else state.reasons
+    said = [item.message for item in shut if item.code in ("freeze", "blackout")]
+    if not case.emergency:
+        around = case.around(case.now, case.now + _STEP)
+        said += [
+            f"{item.message}, to be resolved first (./hims incident resolve)"
+            for item in find_conflicts(case.calendar, case.proposal(case.now), around)
+            if item.code is Rule.OPEN_INCIDENT
+        ]
+    return "; ".join(said)
+
+
+def state_now(case: Case) -> CalendarState:
+    """Return what the calendar says of the change at this instant; of an emergency, whether a hard
+    blackout holds. Raises ConfigError when the calendar cannot be read."""
+    change = case.change
+    if case.emergency:
+        name = change.incident_id or "?"
+        return case.calendar.state(case.now, systems=change.systems, incident=name)
+    return case.calendar.state(case.now, systems=change.systems, change=change.id)
 
 
 def closed_while_planned(case: Case) -> str:

@@ -114,7 +114,7 @@ def _go_on(unit: Unit, case: Case, comment: str) -> Ruling:
     if held_at_closing(case.connection, change) and closes_at(case) is None:
         denied = denied_now(case)
         first = (
-            f"wait for the end of that, or have it excepted (./hims freeze except): {denied}"
+            f"wait for the end of that, or have a freeze excepted (./hims freeze except): {denied}"
             if denied
             else "extend that first (./hims window extend)"
         )

@@ -19,6 +19,7 @@ from include.changes import implementing, standstill
 from include.changes.broken_run import MOST, Start, again, asked_for, under_way
 from include.changes.change import Change
 from include.changes.checklist import AUTOMATIC
+from include.changes.closing import order_at_closing
 from include.changes.items import AFTER
 from include.changes.work import BACK, work_state, write_work
 from include.configuration.flags import flips_of
@@ -534,13 +535,13 @@ def test_wherever_a_change_has_got_to_there_is_a_way_to_its_end(
     assert office.view(change)["slot"] is None
 
 
-def freeze(office: Office, start: datetime, end: datetime) -> None:
+def freeze(office: Office, start: datetime, end: datetime, kind: str = "freeze") -> None:
     """Let the operations manager enter a freeze."""
     olga = office.desk("olga").catalogue.people.find("olga")
     assert olga is not None
     with office.desk("olga").unit() as unit:
         entered = enter_freeze(
-            unit, olga, kind="freeze", span=Span(start, end), scope=Scope(), owner=olga,
+            unit, olga, kind=kind, span=Span(start, end), scope=Scope(), owner=olga,
             reason="Year-end audit",
         )  # fmt: skip
     assert entered.ok
@@ -617,15 +618,20 @@ def test_what_its_window_has_started_before_a_freeze_is_begun_again_by_its_own_r
     assert asked_for(office.desk()) == [Start(change=change.id, run_id="run-1")]
 
 
+@pytest.mark.parametrize("closes", ["freeze FRZ-000001", "P2 INC-7 is open on frontend"])
 @pytest.mark.parametrize("declares", ["hold", "roll_back", "finish"])
-def test_a_freeze_that_is_entered_between_the_steps_closes_the_window_on_it(
-    office: Office, steps: Callable[..., Change], tmp_path: Path, declares: str
+def test_a_freeze_or_an_incident_between_the_steps_closes_the_window_on_it(
+    office: Office, steps: Callable[..., Change], tmp_path: Path, declares: str, closes: str
 ) -> None:
     change = steps(on_close=declares)
-    with office.desk().unit() as unit:
-        write_work(unit, change, "1. a", {})
-        unit.append("test.arranged", change.subject, message="arranged")
-    freeze(office, office.clock(), office.clock() + minutes(5))
+    a_is_done(office, change)
+    if "INC" in closes:
+        office.incident("INC-8", "P1", "another")
+        office.incident("INC-9", "P3", "frontend")
+        assert order_at_closing(office.desk(), change, "run-1") is None
+        office.incident("INC-7", "P2", "frontend")
+    else:
+        freeze(office, office.clock(), office.clock() + minutes(5))
     ruling = implementing.implement(office.desk(), change.id, "run-1")
     if declares == "finish":
         assert (ruling.ok, did(tmp_path)) == (True, "bc")
@@ -635,16 +641,53 @@ def test_a_freeze_that_is_entered_between_the_steps_closes_the_window_on_it(
         assert office.load(change).state == "review"
         return
     assert (ruling.ok, ruling.reason, did(tmp_path)) == (False, "window_closed", "")
-    assert "freeze FRZ-000001" in ruling.message
+    assert closes in ruling.message
     refused = standstill.begin_again(office.desk("olga"), change.id, "")
     assert (refused.ok, refused.reason) == (False, "window_closed")
     assert "wait for the end of that" in refused.message
-    assert "freeze FRZ-000001" in refused.message
+    assert closes in refused.message
     # Once it is over, a person's word lets it go on in what is left of its slot.
     office.clock.now += minutes(6)
+    incident = schema.incident
+    office.set(incident, incident.c.id == "INC-7", closed_at=office.clock.now)
     (start,) = under_way(office.desk())
     assert again(office.desk(), start).reason == "window_closed"
     assert standstill.begin_again(office.desk("olga"), change.id, "it is over").ok
     assert again(office.desk(), start).ok
     assert implementing.implement(office.desk(), change.id, "run-1").ok
     assert did(tmp_path) == "bc"
+
+
+@pytest.mark.parametrize("after", [5, 120])
+def test_a_blackout_between_its_steps_is_the_only_thing_that_stops_an_emergency(
+    office: Office, steps: Callable[..., Change], tmp_path: Path, after: int
+) -> None:
+    office.incident("INC-1", "P1", "frontend")
+    change = steps(
+        type="emergency", schedule=None, approvals_required=None, incident="INC-1",
+        impact_assessment={"affected_systems": ["frontend"]},
+    )  # fmt: skip
+    a_is_done(office, change)
+    office.incident("INC-2", "P1", "frontend")
+    freeze(office, office.clock(), office.clock() + minutes(after))
+    assert order_at_closing(office.desk(), change, "run-1") is None
+    freeze(office, office.clock(), office.clock() + minutes(after), kind="blackout")
+    ruling = implementing.implement(office.desk(), change.id, "run-1")
+    assert (ruling.ok, ruling.reason, did(tmp_path)) == (False, "window_closed", "")
+    assert "blackout" in ruling.message
+    (start,) = under_way(office.desk())
+    assert not standstill.begin_again(office.desk("olga"), change.id, "").ok
+    # Over in its slot or long after it: a person's word lets it go on, in time of its own.
+    office.clock.now += minutes(after)
+    assert again(office.desk(), start).reason == "window_closed"
+    assert standstill.begin_again(office.desk("olga"), change.id, "it is over").ok
+    assert again(office.desk(), start).ok
+    ruling = implementing.implement(office.desk(), change.id, "run-1")
+    assert ruling.ok, ruling.message
+    assert did(tmp_path) == "bc"
+
+
+def a_is_done(office: Office, change: Change) -> None:
+    with office.desk().unit() as unit:
+        write_work(unit, change, "1. a", {})
+        unit.append("test.arranged", change.subject, message="arranged")
