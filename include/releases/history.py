@@ -158,10 +158,10 @@ class History:
         return self._git.run("cat-file", "blob", blob).output
 
     def files(self, rev: str, folder: str) -> tuple[str, ...]:
-        """Return the paths of the files right in `folder` in a commit, sorted; none is no error."""
+        """Return the paths of the files under `folder` in a commit, sorted; none is no error."""
         check_path(folder)
         sha = self.resolve(rev)
-        listed = self._git.run("ls-tree", "-z", "--full-tree", sha, "--", f"{folder}/").output
+        listed = self._git.run("ls-tree", "-r", "-z", "--full-tree", sha, "--", f"{folder}/").output
         entries = [entry.partition(b"\t") for entry in listed.split(b"\0") if entry]
         return tuple(
             sorted(

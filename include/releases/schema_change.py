@@ -69,12 +69,16 @@ def migrations_between(history: History, service: Service, base: str, head: str)
 
 def _files(history: History, folder: str, rev: str) -> dict[str, str]:
     return {
-        PurePosixPath(path).name: history.read_file(rev, path).decode("utf-8", "replace")
+        _name(path, folder): history.read_file(rev, path).decode("utf-8", "replace")
         for path in history.files(rev, folder)
         if path.endswith(_SQL)
     }
 
 
 def _unread(history: History, folder: str, rev: str) -> set[str]:
-    names = {PurePosixPath(path).name for path in history.files(rev, folder)}
+    names = {_name(path, folder) for path in history.files(rev, folder)}
     return {name for name in names if not name.endswith((_SQL, *_NO_MIGRATION))}
+
+
+def _name(path: str, folder: str) -> str:
+    return str(PurePosixPath(path).relative_to(folder))

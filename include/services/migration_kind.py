@@ -6,8 +6,10 @@
 
 A file declares it in a line `-- kind: expand`; of several such lines the worst counts. What the SQL
 is seen to do must not be worse; what cannot be read (code that makes up statements while it runs, a
-function that may do anything) is no expansion. Whatever is done to a table that the same file makes
-is one: no older code knows it, unless it is a partition, which older code writes into.
+function that may do anything, an index or a constraint by whose name nobody can tell whether older
+code's ON CONFLICT needs it, a type that may ask for a value) is no expansion. Whatever is done to a
+table that the same file makes is one: no older code knows it, unless it is a partition, which older
+code writes into.
 """
 
 from __future__ import annotations
@@ -68,7 +70,7 @@ _STATEMENTS: tuple[tuple[str, Kind], ...] = (
     (r"CREATE\b", Kind.EXPAND),
     (r"GRANT\b", Kind.EXPAND),
     (r"(REINDEX|REFRESH MATERIALIZED VIEW)\b", Kind.EXPAND),
-    (r"DROP (INDEX|STATISTICS)\b", Kind.EXPAND),
+    (r"DROP STATISTICS\b", Kind.EXPAND),
     (r"ALTER TABLE\b", Kind.EXPAND),  # looked at clause by clause
     (r"ALTER TYPE \S+ ADD VALUE\b", Kind.EXPAND),
     (r"ALTER (INDEX|STATISTICS)\b(?!.* RENAME )", Kind.EXPAND),
@@ -79,7 +81,7 @@ _STATEMENTS: tuple[tuple[str, Kind], ...] = (
 _HARMLESS = re.compile(
     r"(ADD (COLUMN )?(IF NOT EXISTS )?(?!CONSTRAINT|PRIMARY|UNIQUE|CHECK|FOREIGN|EXCLUDE)\S+ "
     r"|ALTER (COLUMN )?\S+ (SET DEFAULT|DROP NOT NULL|SET STATISTICS|SET STORAGE)\b"
-    r"|VALIDATE CONSTRAINT\b|SET \(|RESET \(|DROP CONSTRAINT\b|CLUSTER ON\b"
+    r"|VALIDATE CONSTRAINT\b|SET \(|RESET \(|CLUSTER ON\b"
     r"|(ENABLE|FORCE) REPLICA\b)"
 )
 # In a query, wherever it stands; `FOR UPDATE` only locks.
@@ -100,6 +102,23 @@ _ACTS_ON = re.compile(
     r"|CREATE (?:UNIQUE INDEX|POLICY|(?:CONSTRAINT )?TRIGGER)\b.*? ON (?:ONLY )?)"
     r"(\w[\w.$]*)"
 )
+# A type of which a column without a value is one, and a domain, which is if its own type is and it
+# checks nothing.
+_MAKES_TYPE = re.compile(
+    r"CREATE (?:TYPE (\w[\w.$]*) AS (?:ENUM|RANGE|\()"
+    r"|DOMAIN (\w[\w.$]*) (?:AS )?(\w[\w.$]*)(?!.*\b(?:NOT NULL|CHECK)\b))"
+)
+# PostgreSQL's own types by their first word, and those of its common extensions.
+_ITS_OWN = """
+BIGINT BIGSERIAL BIT BOOL BOOLEAN BOX BYTEA CHAR CHARACTER CIDR CIRCLE CITEXT CUBE DATE
+DATEMULTIRANGE DATERANGE DECIMAL DOUBLE FLOAT FLOAT4 FLOAT8 GEOGRAPHY GEOMETRY HSTORE INET INT INT2
+INT4 INT4MULTIRANGE INT4RANGE INT8 INT8MULTIRANGE INT8RANGE INTEGER INTERVAL JSON JSONB JSONPATH
+LINE LSEG LTREE MACADDR MACADDR8 MONEY NAME NATIONAL NCHAR NUMERIC NUMMULTIRANGE NUMRANGE OID PATH
+PG_LSN POINT POLYGON REAL REGCLASS SERIAL SERIAL2 SERIAL4 SERIAL8 SMALLINT SMALLSERIAL TEXT TIME
+TIMESTAMP TIMESTAMPTZ TIMETZ TSMULTIRANGE TSQUERY TSRANGE TSTZMULTIRANGE TSTZRANGE TSVECTOR UUID
+VARBIT VARCHAR VECTOR XML
+"""
+_TYPES = frozenset(_ITS_OWN.split())
 _QUERIES = re.compile(r"(INSERT|SELECT|WITH|VALUES|TABLE|UPDATE|DELETE|COPY)\b")
 # A table or view that is filled by a query.
 _FILLABLE = re.compile(
@@ -140,13 +159,18 @@ def read_migration(name: str, sql: str) -> Migration:
     known = bool(words) and all(word in Kind.__members__ for word in words)
     found, because = Kind.EXPAND, "it only adds"
     made: set[str] = set()
+    types = set(_TYPES)
     for statement in statements(sql):
-        kind, why = _judge(statement, made)
+        kind, why = _judge(statement, made, types)
         if kind > found:
             found, because = kind, why
         if _RENAMES.match(statement):
-            # The same name may mean another table from here on.
+            # The same name may mean something else from here on.
             made.clear()
+            types = set(_TYPES)
+        of = _MAKES_TYPE.match(statement)
+        if of and (of[1] or of[3] in types):
+            types.add(of[1] or of[2])
         table = _MAKES_TABLE.match(statement)
         if table and not re.search(r" (PARTITION OF|ON COMMIT DROP)\b", statement):
             made.add(table[4])
@@ -176,8 +200,9 @@ def statements(sql: str) -> Iterator[str]:
             yield words
 
 
-def _judge(statement: str, made: Set[str]) -> tuple[Kind, str]:
-    """Return what one statement does; `made` are the tables that this file has made before."""
+def _judge(statement: str, made: Set[str], types: Set[str]) -> tuple[Kind, str]:
+    """Return what one statement does; `made` are the tables that this file has made before, and
+    `types` those that ask for no value."""
     shown = statement[:60]
     if "\\" in statement:
         return Kind.CONTRACT, f"{shown} … is a command of psql, which may run anything"
@@ -189,7 +214,7 @@ def _judge(statement: str, made: Set[str]) -> tuple[Kind, str]:
     if statement.startswith("ALTER TABLE"):
         if own and not re.search(r"\b(ATTACH|INHERIT)\b", statement):
             return Kind.EXPAND, ""
-        return _judge_table(statement)
+        return _judge_table(statement, types)
     query = _query_of(statement, acts_on, own=own)
     if query is not None and (lost := _judge_query(query)) is not None:
         return lost[0], f"{shown} … {lost[1]}"
@@ -225,20 +250,20 @@ def _judge_query(query: str) -> tuple[Kind, str] | None:
     return None
 
 
-def _judge_table(statement: str) -> tuple[Kind, str]:
+def _judge_table(statement: str, types: Set[str]) -> tuple[Kind, str]:
     clauses = re.sub(r"^ALTER TABLE (IF EXISTS )?(ONLY )?\S+ ?\*? ?", "", statement)
     for clause in _split(clauses):
         if not _HARMLESS.match(clause):
             return Kind.CONTRACT, f"ALTER TABLE … {clause[:60]} takes away or changes"
         if not clause.startswith("ADD "):
             continue
-        problem = _judge_added(clause)
+        problem = _judge_added(clause, types)
         if problem is not None:
             return problem[0], f"{clause[:60]} {problem[1]}"
     return Kind.EXPAND, ""
 
 
-def _judge_added(clause: str) -> tuple[Kind, str] | None:
+def _judge_added(clause: str, types: Set[str]) -> tuple[Kind, str] | None:
     """Return why an added column does more than add, None if it does not."""
     # Names may be spelled like the words that are looked for.
     bare = re.sub(r"^ADD (COLUMN )?+(IF NOT EXISTS )?+\S+ |\bCONSTRAINT \S+ ", "", clause)
@@ -253,6 +278,13 @@ def _judge_added(clause: str) -> tuple[Kind, str] | None:
     supplied = numbered or generated is not None or given
     if re.search(r"\bNOT NULL\b|\bPRIMARY KEY\b", bare) and not supplied:
         return Kind.CONTRACT, "asks older code for a value that it has not"
+    of = re.match(r"(?:PG_CATALOG\.)?([\w.$]+)(.*)", bare)
+    several = of is not None and re.match(r" ?(\[|ARRAY\b)", of[2])
+    if not supplied and not several and (of is None or of[1] not in types):
+        return Kind.CONTRACT, (
+            "is of a type that may be a domain, which asks older code for a value; a default "
+            "gives it"
+        )
     unique = re.search(r"\b(UNIQUE|PRIMARY KEY)\b", bare) is not None
     if unique and ((supplied and not numbered) or " NULLS NOT DISTINCT" in bare):
         return Kind.CONTRACT, "lets older code write one row and no second"

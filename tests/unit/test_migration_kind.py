@@ -21,7 +21,11 @@ EXPANDS = [
     "/* DROP TABLE a; /* deep */ TRUNCATE a; */ SELECT 1",
     "CREATE FUNCTION f() RETURNS int LANGUAGE sql AS $x$ DELETE FROM a; $x$",
     "ALTER TYPE colour ADD VALUE 'red'",
-    "DROP INDEX a_index",
+    "CREATE TYPE colour AS ENUM ('red'); ALTER TABLE a ADD c colour",
+    "ALTER TABLE a ADD d other[], ADD e other DEFAULT 1",
+    "CREATE DOMAIN d AS pg_catalog.int4; CREATE DOMAIN e text; ALTER TABLE a ADD c e",
+    "ALTER TABLE a ADD c double precision, ADD d timestamp(3) with time zone",
+    "ALTER TABLE a ADD e pg_catalog.int4",
     "CREATE VIEW v AS SELECT 1",
     "COMMENT ON TABLE a IS 'don''t DROP TABLE a;'",
     "INSERT INTO a VALUES (E'it\\'s; DROP TABLE a')",
@@ -45,6 +49,13 @@ EXPANDS = [
     "CREATE TABLE c PARTITION OF a DEFAULT",
 ]
 CONTRACTS = [
+    # Older code's ON CONFLICT names what is unique by its columns.
+    "DROP INDEX a_index",
+    "ALTER TABLE a DROP CONSTRAINT a_b_key",
+    "ALTER TABLE a ADD c colour",
+    "CREATE DOMAIN d AS text NOT NULL; ALTER TABLE a ADD c d",
+    "CREATE DOMAIN d text CHECK (VALUE IS NOT NULL); CREATE DOMAIN e AS d; ALTER TABLE a ADD c e",
+    "CREATE TYPE d AS ENUM ('x'); SET search_path = other; ALTER TABLE a ADD c d",
     "DROP TABLE a",
     'drop\n\ttable "a"',
     "ALTER TABLE a DROP COLUMN b",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from include.deploy.metrics.http_source import HttpSource
+from include.deploy.metrics.promql import controls
 from include.deploy.metrics.source import whole
 from include.deploy.target import Colour
 from include.errors import MetricsLost
@@ -17,8 +18,21 @@ class PrometheusMetrics(HttpSource):
 
     def _ask(self, what: str, slot: Colour, since: datetime, until: datetime) -> int | None:
         query = self._query(what, slot, since, until)
+        found = self._value(query, what, until)
+        # Where requests were counted, no series of errors means none; one that nobody has ever seen
+        # means that the query is wrong.
+        for control in controls(query) if found is None and what == "errors" else ():
+            if not self._value(control, what, until):
+                raise MetricsLost(
+                    f"the query for {what} finds nothing, and neither does {control}: a name in it "
+                    "is misspelt, or nobody scrapes it; mend metrics.errors of the service. Is it "
+                    'there from the first error on only, write "or vector(0)" behind the query'
+                )
+        return found
+
+    def _value(self, query: str, what: str, at: datetime) -> int | None:
         answer = self._json(
-            "GET", "/api/v1/query", params={"query": query, "time": f"{until.timestamp():.3f}"}
+            "GET", "/api/v1/query", params={"query": query, "time": f"{at.timestamp():.3f}"}
         )
         try:
             if answer["status"] != "success":

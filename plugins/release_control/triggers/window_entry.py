@@ -8,11 +8,13 @@ wakes the task, which asks again and says why.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from contextlib import ExitStack, closing
 from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import TaskSuccessEvent, TriggerEvent
 from asgiref.sync import sync_to_async
 
+from release_control import connections
 from release_control.boarding import board
 from release_control.courier import deliver_calmly
 from release_control.triggers.calendar import CalendarTrigger
@@ -50,10 +52,9 @@ class WindowEntryTrigger(CalendarTrigger):
         from include.releases.phases.window import calendar_file
 
         try:
-            train = board({"ti": self.task_instance})
-            with train.ledger.read() as connection:
-                whole_calendar(calendar_file(train), connection, name=self.file)
-            train.ledger.close()
+            with closing(connections.ledger()) as ledger, ledger.read() as connection:
+                file = calendar_file(board({"ti": self.task_instance}, ledger))
+                whole_calendar(file, connection, name=self.file)
         except Exception as error:
             # Whoever cannot get ready is slow, or is refused at the opening and told why.
             self.log.info("the window cannot be prepared for: %s", error)
@@ -61,17 +62,19 @@ class WindowEntryTrigger(CalendarTrigger):
     def _enter(self) -> tuple[Ledger, dict[str, Any]] | None:
         from include.releases.phases.window import Wait, enter_window
 
-        try:
-            train = board({"ti": self.task_instance})
-            outcome = enter_window(train)
-        except Exception as error:
-            self.log.warning("the window is not entered here, the task tries again: %s", error)
-            return None
-        if isinstance(outcome, Wait) or not outcome.ok:
-            train.ledger.close()
-            return None
+        with ExitStack() as unless_entered:
+            try:
+                ledger = connections.ledger()
+                unless_entered.callback(ledger.close)
+                outcome = enter_window(board({"ti": self.task_instance}, ledger))
+            except Exception as error:
+                self.log.warning("the window is not entered here, the task tries again: %s", error)
+                return None
+            if isinstance(outcome, Wait) or not outcome.ok:
+                return None
+            unless_entered.pop_all()
         self.log.info("%s", outcome.message)
-        return train.ledger, {"message": outcome.message, "reason": outcome.reason}
+        return ledger, {"message": outcome.message, "reason": outcome.reason}
 
 
 def _deliver(ledger: Ledger) -> None:

@@ -23,6 +23,7 @@ from include.deploy.metrics.datadog import DatadogMetrics
 from include.deploy.metrics.factory import open_metrics
 from include.deploy.metrics.newrelic import NewRelicMetrics
 from include.deploy.metrics.prometheus import PrometheusMetrics
+from include.deploy.metrics.promql import controls
 from include.deploy.metrics.sentry import SentryMetrics
 from include.deploy.metrics.source import Counts, MetricSource
 from include.deploy.target import Colour
@@ -67,7 +68,7 @@ class Answering:
 
     def __init__(self, shape: Shape) -> None:
         self.shape = shape
-        self.numbers: dict[str, float | None] = {"requests": 200, "errors": 3}
+        self.numbers: dict[str, float | None] = {"requests": 200, "errors": 3, "known": 1}
         self.status = 200
         self.raw: bytes | None = None
         self.asked: list[str] = []
@@ -81,6 +82,8 @@ class Answering:
         self.asked.append(words)
         self.headers = dict(handler.headers)
         what = "errors" if "bad" in words else "requests"
+        if words.startswith("count("):
+            what = "known"
         answer = self.raw
         if answer is None:
             answer = json.dumps(self.shape(what, self.numbers[what])).encode()
@@ -173,6 +176,41 @@ def test_what_is_no_number_of_requests_is_lost(value: str) -> None:
         server.raw = json.dumps(answer).encode()
         with pytest.raises(MetricsLost, match="no number"):
             source.counts(GREEN)
+
+
+def test_errors_of_a_series_that_nobody_has_seen_are_lost() -> None:
+    with opened("prometheus") as (source, server):
+        server.numbers |= {"errors": None, "known": None}
+        with pytest.raises(MetricsLost, match=r"neither does count\(badgreen\{\}\).*misspelt"):
+            source.counts(GREEN)
+        # A count that is there says enough.
+        server.numbers["errors"] = 0
+        assert source.counts(GREEN).errors == 0
+
+
+@pytest.mark.parametrize(
+    ("query", "asked"),
+    [
+        (
+            'sum(increase(http_total{slot="green",code=~"5..",path!="}"}[60s]))',
+            ['count(http_total{slot!="",code!=""})'],
+        ),
+        (
+            "sum by (slot) (rate(a:errors[5m] offset 1h)) / on(slot) group_left(x) b > bool 1e3",
+            ["count(a:errors{})", "count(b{})"],
+        ),
+        (
+            "sum({__name__='x', job='a{b}'}) or vector(0) # note{a='b'}",
+            ['count({job!=""})'],
+        ),
+        ("sum(x{}) - x", ["count(x{})"]),
+        ("vector(0)", []),
+    ],
+)
+def test_a_query_s_selectors_are_asked_for_whatever_their_values(
+    query: str, asked: list[str]
+) -> None:
+    assert list(controls(query)) == asked
 
 
 def test_more_than_one_series_is_refused() -> None:

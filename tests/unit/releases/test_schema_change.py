@@ -25,7 +25,7 @@ class Commits:
         return tuple(f"{folder}/{name}" for name in sorted(self._commits[rev]))
 
     def read_file(self, rev: str, path: str) -> bytes:
-        return self._commits[rev][path.rpartition("/")[2]].encode()
+        return self._commits[rev][path.removeprefix("db/migrations/")].encode()
 
 
 def between(before: dict[str, str], after: dict[str, str]) -> SchemaChange:
@@ -50,6 +50,7 @@ def test_what_is_new_counts_and_the_worst_of_it_decides() -> None:
         ({"0001_first.sql": "-- kind: expand\nCREATE TABLE a (id bigint);"}, "is edited"),
         (FIRST | {"0002_x.sql": "DROP TABLE a"}, "does not say"),
         (FIRST | {"0002_x.py": "op.drop_table('a')"}, "can't be read"),
+        (FIRST | {"later/0001_first.sql": "DROP TABLE a"}, "later/0001_first.sql does not say"),
         (FIRST | {"0002_x.SQL": "-- kind: expand\nDROP TABLE a"}, "can't be read"),
     ],
 )
