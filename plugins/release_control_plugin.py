@@ -21,11 +21,11 @@ class ReleaseControlPlugin(AirflowPlugin):
 
     @property
     def listeners(self) -> list[Any]:  # type: ignore[override]
-        """Return what hears which states were set by hand, and when a task ends: light, since
-        workers load them, too."""
-        from release_control.listeners import manual_states, task_ends
+        """Return what hears which states were set by hand, and when a task ends or a process
+        starts: light, since workers load them, too."""
+        from release_control.listeners import manual_states, starting, task_ends
 
-        return [manual_states, task_ends]
+        return [manual_states, starting, task_ends]
 
     @property
     def timetables(self) -> list[Any]:  # type: ignore[override]
