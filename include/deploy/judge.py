@@ -9,7 +9,8 @@ However often it looks, the comparison tells a version that is no worse `no_go` 
 `false_alarm` of all analyses: every look has its share of that (a union bound), the last one most
 of it. A ceiling is broken at the end by what was measured; before the end, where a few bad answers
 among the first ones would do, only by proof: of versions that keep it at most `false_alarm` are
-stopped, however often that is asked.
+stopped, however often that is asked. A ceiling that nobody measured is not kept: at the end too few
+timed answers are `inconclusive` where p95 has one.
 """
 
 from __future__ import annotations
@@ -71,7 +72,8 @@ class Rules:
     `max_error_rate` and `max_p95` (seconds) are ceilings. `false_alarm` is the largest chance, over
     a whole analysis, that a version which is no worse gets a `no_go`; `suspicion` that of an end
     without a verdict because of errors. `tolerance` is by how much answers may become slower, as a
-    part of what they took, before that matters. Fewer than `minimum` requests tell nothing.
+    part of what they took, before that matters. Fewer than `minimum` requests tell nothing, and
+    fewer timed answers nothing of how long they take.
     """
 
     max_error_rate: float
@@ -157,7 +159,8 @@ def judge(new: Sample, base: Sample | None, rules: Rules, look: Look | None = No
     """Judge `new` beside `base`; without a base (nothing ran before) the ceilings alone decide.
 
     Before the last look `go` means that nothing stands against going on. At the last one a
-    difference in errors below the proof but above suspicion is `inconclusive`: look longer.
+    difference in errors below the proof but above suspicion is `inconclusive`: look longer. So are
+    too few timed answers, of either version, where p95 has a ceiling.
     """
     at = look or Look()
     if any(math.isnan(value) for value in (*new.seconds, *(base.seconds if base else ()))):
@@ -172,6 +175,8 @@ def judge(new: Sample, base: Sample | None, rules: Rules, look: Look | None = No
         message = f"{new.requests} requests are too few to tell; {minimum} are needed"
         return Judgement(verdict="inconclusive", reason="too_few", message=message)
     if base is None:
+        if at.last and (untimed := _untimed(new, None, rules)) is not None:
+            return Judgement(verdict="inconclusive", reason="too_few", message=untimed)
         return Judgement(
             verdict="go",
             reason="within_ceilings",
@@ -208,7 +213,27 @@ def _compare(new: Sample, base: Sample, rules: Rules, look: Look) -> Judgement:
     if look.last and errors_p <= rules.suspicion and new.errors >= _NO_ACCIDENT:
         message = f"{beside} beside it: suspicious, not proven (chance has {errors_p:.2g})"
         return say("inconclusive", "suspicious", message)
+    if look.last and (untimed := _untimed(new, base, rules)) is not None:
+        return say("inconclusive", "too_few", untimed)
     return say("go", "no_worse", f"{_figures(new)}; beside it {_figures(base)}")
+
+
+def _untimed(new: Sample, base: Sample | None, rules: Rules) -> str | None:
+    """Return why p95 cannot be held against its ceiling, None where it can or has none."""
+    if rules.max_p95 is None:
+        return None
+    minimum = max(rules.minimum, 1)
+    if len(new.seconds) < minimum:
+        return (
+            f"{len(new.seconds)} timed answers are too few to tell whether p95 keeps to "
+            f"{rules.max_p95:.2f} s; {minimum} are needed"
+        )
+    if base is not None and len(base.seconds) < minimum:
+        return (
+            f"the version beside it gave {len(base.seconds)} timed answers, too few to compare "
+            f"with; {minimum} are needed"
+        )
+    return None
 
 
 def _latency(

@@ -205,13 +205,14 @@ class _Analysis:
         if (broken := self._ceilings(new, last=last)) is not None:
             return broken
         due = min(self._looks, int(passed / self._duration * self._looks)) if self._duration else 1
-        if self._last is not None and self._last.reason == "suspicious" and self._done > 0:
-            return self._extended(new, over=over)
+        if self._last is not None and self._last.verdict == "inconclusive":
+            return self._extended(self._last, new, over=over)
         if not last and due <= self._done:
             return self._going_on()
         number = self._looks if last else max(due, 1)
         found = judge(new, self._neighbour(), self._rules, Look(number=number, planned=self._looks))
-        if found.reason != "too_few":
+        # What was not compared cost nothing of the false alarms, and may be looked at again.
+        if found.verdict == "go" or found.errors_p is not None:
             self._done, self._last = number, found
         if not last and found.verdict == "inconclusive":
             return self._going_on()
@@ -241,11 +242,19 @@ class _Analysis:
             # That the source works is known by what it has just said of this slot.
             return Counts(requests=0, errors=0)
 
-    def _extended(self, new: Sample, *, over: bool) -> Judgement:
-        if not over and self._last is not None:
-            return self._last
-        look = Look(number=self._looks + 1, planned=self._looks)
-        return judge(new, self._neighbour(), self._rules, look)
+    def _extended(self, last: Judgement, new: Sample, *, over: bool) -> Judgement:
+        """Return the verdict of the one look more that is paid for: at the end of the hold, or as
+        soon as the answers are there that were too few."""
+        if self._done > self._looks:
+            return last
+        base, minimum = self._neighbour(), self._rules.minimum
+        timed = min(len(sample.seconds) for sample in (new, base) if sample is not None)
+        if not over and (last.reason != "too_few" or timed < minimum):
+            return last
+        self._done = self._looks + 1
+        look = Look(number=self._done, planned=self._looks)
+        self._last = judge(new, base, self._rules, look)
+        return self._last
 
     def _going_on(self) -> Judgement:
         return Judgement(verdict="go", reason="so_far", message="nothing stands against it so far")

@@ -67,6 +67,12 @@ def draw_plan(
     profile = settings.environment(profile_name)
     rules = load_policy(settings.config_file("releases.yaml"), name=settings.label("releases.yaml"))
     _refuse_unknown_targets(service)
+    refuse_unmeasured_ceiling(
+        service,
+        profile,
+        service_file=settings.label(f"services/{service.name}.yaml"),
+        profile_file=settings.label(f"environments/{profile_name}.yaml"),
+    )
     if request.rehearsal and service.environments["production"].target != "local":
         # Its windows are minutes apart and its freezes last seconds: nothing for real users.
         raise RequestError(
@@ -227,6 +233,18 @@ def _refuse_unknown_targets(service: Service) -> None:
                 f"service: {service.name} runs {environment} on {placement.target}, and this "
                 f"installation can deploy to: {', '.join(TARGETS)}"
             )
+
+
+def refuse_unmeasured_ceiling(
+    service: Service, profile: Environment, *, service_file: str, profile_file: str
+) -> None:
+    """Raise RequestError where p95 has a ceiling and nothing would be timed to hold against it."""
+    if profile.watch.max_p95 is not None and not service.checks.warm_up:
+        raise RequestError(
+            f"service: {service.name} has no checks.warm_up, the paths whose answers are timed, so "
+            f"nobody could tell whether it keeps to watch.max_p95 of {profile_file}; name some in "
+            f"{service_file}, or take max_p95 away"
+        )
 
 
 def _hashes(

@@ -66,7 +66,11 @@ class SmokeTest(Section):
 
 
 class Checks(Section):
-    """Paths under which a running slot says how it is."""
+    """Paths under which a running slot says how it is.
+
+    Those of `warm_up` are asked and timed while a version is watched; without any the profile may
+    have no ceiling for p95.
+    """
 
     health: str
     ready: str

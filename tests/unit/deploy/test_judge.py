@@ -11,6 +11,8 @@ from include.deploy.detectable import detectable
 from include.deploy.judge import Look, Rules, Sample, check_ceilings, judge, planned_looks
 
 RULES = Rules(max_error_rate=0.01, max_p95=2.0)
+# Where nothing is timed.
+COUNTS = Rules(max_error_rate=0.01)
 
 
 def sample(requests: int, errors: int = 0, seconds: tuple[float, ...] = ()) -> Sample:
@@ -32,7 +34,7 @@ def test_a_twentieth_of_the_traffic_needs_few_errors_beside_a_clean_rest() -> No
 
 
 def test_as_many_errors_as_its_neighbour_are_no_news() -> None:
-    assert judge(sample(6000, 15), sample(6000, 15), RULES).verdict == "go"
+    assert judge(sample(6000, 15), sample(6000, 15), COUNTS).verdict == "go"
 
 
 def test_a_suspicion_is_neither_a_pass_nor_a_no() -> None:
@@ -51,7 +53,7 @@ def test_the_ceiling_holds_whatever_the_neighbour_does() -> None:
 
 
 def test_one_error_among_the_first_is_no_rate() -> None:
-    assert judge(sample(12, 1), sample(12, 0), RULES).verdict == "go"
+    assert judge(sample(12, 1), sample(12, 0), COUNTS).verdict == "go"
 
 
 @pytest.mark.parametrize("base", [None, sample(1000)])
@@ -62,6 +64,33 @@ def test_too_few_requests_are_inconclusive(base: Sample | None) -> None:
 
 def test_a_neighbour_without_traffic_is_nothing_to_compare_with() -> None:
     assert judge(sample(1000), sample(3), RULES).reason == "too_few"
+
+
+QUICK = (0.1,) * 100
+
+
+@pytest.mark.parametrize(
+    ("new", "base"),
+    [
+        (sample(100, seconds=(9.0,) * 5), sample(100, seconds=QUICK)),
+        (sample(100), sample(100, seconds=QUICK)),
+        (sample(100, seconds=QUICK), sample(100, seconds=QUICK[:9])),
+        (sample(100), None),
+    ],
+)
+def test_a_ceiling_that_too_few_answers_were_held_against_is_not_kept(
+    new: Sample, base: Sample | None
+) -> None:
+    found = judge(new, base, RULES)
+    assert (found.verdict, found.reason) == ("inconclusive", "too_few")
+    assert "timed answers" in found.message
+    # On the way there it stands against nothing, and where nothing is asked, never.
+    assert judge(new, base, RULES, Look(number=1, planned=2)).verdict == "go"
+    assert judge(new, base, COUNTS).verdict == "go"
+
+
+def test_proven_errors_are_a_no_without_any_timed_answer() -> None:
+    assert judge(sample(6000, 15), sample(6000), RULES).reason == "more_errors"
 
 
 def test_slow_answers_are_found_by_their_middle_and_by_their_end() -> None:

@@ -124,6 +124,55 @@ def test_no_paths_to_ask_is_inconclusive_and_no_pass(target: HandTarget) -> None
     assert (seen.verdict, seen.reason) == ("inconclusive", "too_few")
 
 
+def test_a_ceiling_that_nothing_was_timed_for_is_held_and_no_pass(target: HandTarget) -> None:
+    """5,500 requests of people that went well, and not one of our own."""
+    heard: list[str] = []
+
+    def people(seconds: float) -> None:
+        target.people(GREEN, requests=5500)
+        target.people(BLUE, requests=5500)
+        _briefly(seconds)
+
+    def watched(by: Watch) -> Watched:
+        return watch(
+            target,
+            GREEN,
+            (),
+            by,
+            duration=timedelta(seconds=0.02),
+            bystander=Bystander(held=lambda reason, message: heard.append(message)),
+            pause=people,
+        )
+
+    seen = watched(rules(max_p95=timedelta(milliseconds=50), hold=timedelta(seconds=0.1)))
+    assert (seen.verdict, seen.reason) == ("inconclusive", "too_few")
+    assert len(heard) == 1
+    assert "0 timed answers are too few" in heard[0]
+    assert watched(rules(max_p95=None)).verdict == "go"
+
+
+def test_a_hold_for_timed_answers_ends_with_them_and_compares_once_more(
+    target: HandTarget,
+) -> None:
+    """Every tick brings five; once there are thirty, there is nothing left to wait for."""
+
+    def people(seconds: float) -> None:
+        target.people(GREEN, requests=100)
+        target.people(BLUE, requests=100)
+        time.sleep(0.02)
+
+    seen = watch(
+        target,
+        GREEN,
+        PATHS[:1],
+        rules(minimum_requests=30, hold=timedelta(seconds=30)),
+        duration=timedelta(seconds=0.02),
+        pause=people,
+    )
+    assert (seen.verdict, seen.reason) == ("go", "no_worse")
+    assert 0 < seen.held < 20
+
+
 def test_lost_figures_are_inconclusive_and_no_pass(target: HandTarget) -> None:
     asked = []
 

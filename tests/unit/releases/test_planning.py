@@ -12,8 +12,14 @@ from include.calendar import ChangeCalendar, load_calendar
 from include.cli import main
 from include.errors import RequestError
 from include.releases.plan import PlannedSlot
-from include.releases.planning import APPROVAL_LASTS, find_slot, local_time
+from include.releases.planning import (
+    APPROVAL_LASTS,
+    find_slot,
+    local_time,
+    refuse_unmeasured_ceiling,
+)
 from include.releases.policy import Leads
+from include.settings import ROOT, load_settings
 from tests.unit.config_copy import ConfigCopy
 
 LEADS = Leads(feature_freeze=timedelta(days=14), code_freeze=timedelta(days=7))
@@ -273,3 +279,21 @@ blackouts:
     plan = json.loads(capsys.readouterr().out)
     met = [(item["code"], item["start"]) for item in plan["collisions"] if "start" in item]
     assert met == [("blackout", "2026-11-30T05:00:00Z")]
+
+
+def test_a_ceiling_for_p95_needs_paths_whose_answers_are_timed() -> None:
+    settings = load_settings(ROOT / "config")
+    profile = settings.environment("production")
+    files = {"service_file": "services/x.yaml", "profile_file": "environments/production.yaml"}
+    for name in settings.services:
+        refuse_unmeasured_ceiling(settings.service(name), profile, **files)
+    service = settings.service("hims-api")
+    untimed = service.model_copy(
+        update={"checks": service.checks.model_copy(update={"warm_up": ()})}
+    )
+    with pytest.raises(RequestError, match=r"checks\.warm_up.*services/x\.yaml"):
+        refuse_unmeasured_ceiling(untimed, profile, **files)
+    lenient = profile.model_copy(
+        update={"watch": profile.watch.model_copy(update={"max_p95": None})}
+    )
+    refuse_unmeasured_ceiling(untimed, lenient, **files)
