@@ -90,11 +90,16 @@ def ask_health(service: Service, address: str, *, running: bool, held: Artefact 
     )
 
 
-def artefact_of(service: str, version: str | None, digest: str | None) -> Artefact | None:
-    """Return what a platform's labels say that a slot holds, None where they say nothing."""
-    if not version or not digest:
+def artefact_of(service: str, notes: Mapping[str, str], image: str) -> Artefact | None:
+    """Return what a slot holds that runs `image`; None where it has no notes of ours.
+
+    The digest is the image's own: whoever sets another by hand leaves our notes as they were. An
+    image that is named by no digest is given as it is named.
+    """
+    version, pinned = notes.get(VERSION), image.rpartition("@")[2]
+    if not version or not notes.get(DIGEST) or not pinned:
         return None
-    return Artefact(service=service, version=version, digest=digest, path=Path("/nowhere"))
+    return Artefact(service=service, version=version, digest=pinned, path=Path("/nowhere"))
 
 
 def wait_until(done: Callable[[], bool], seconds: float, explain: Callable[[], str]) -> None:

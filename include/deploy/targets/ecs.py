@@ -67,8 +67,7 @@ class EcsTarget:
         found = self._described(slot)
         if not found["desiredCount"]:
             return None
-        labels = self._container(self._definition(found["taskDefinition"])).get("dockerLabels", {})
-        return artefact_of(self._service.name, labels.get(VERSION), labels.get(DIGEST))
+        return self._artefact(found["taskDefinition"])
 
     def stage(self, artefact: Artefact, slot: Colour, fence: int) -> None:
         """Register a revision with the image's digest, deploy it, and wait until it is steady."""
@@ -205,6 +204,11 @@ class EcsTarget:
         if not any(raw.values()):
             raise TargetError(f"the listener of {self._service.name} forwards to neither slot")
         return percent(raw, sum(given.values()))
+
+    def _artefact(self, definition: str) -> Artefact | None:
+        container = self._container(self._definition(definition))
+        labels = container.get("dockerLabels") or {}
+        return artefact_of(self._service.name, labels, str(container.get("image") or ""))
 
     def _settings(self, definition: str) -> dict[str, str]:
         container = self._container(self._definition(definition))

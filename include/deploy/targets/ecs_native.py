@@ -17,10 +17,7 @@ from typing import Any
 
 from include.deploy.target import Artefact, Colour, Health
 from include.deploy.targets.cloud import (
-    DIGEST,
     FENCE,
-    VERSION,
-    artefact_of,
     ask_health,
     named,
     require_fence,
@@ -56,10 +53,7 @@ class EcsNativeTarget(EcsTarget):
     def staged(self, slot: Colour) -> Artefact | None:
         """Return what the slot holds, None when it is empty."""
         found = self._revisions().get(slot)
-        if found is None:
-            return None
-        labels = self._container(self._definition(found.definition)).get("dockerLabels", {})
-        return artefact_of(self._service.name, labels.get(VERSION), labels.get(DIGEST))
+        return self._artefact(found.definition) if found else None
 
     def stage(self, artefact: Artefact, slot: Colour, fence: int) -> None:
         """Start a deployment of the image by digest and wait until it pauses before its traffic."""

@@ -61,18 +61,13 @@ class KubernetesTarget:
         self._timeout = stage_timeout
 
     def staged(self, slot: Colour) -> Artefact | None:
-        """Return what the slot holds, None when it is empty.
-
-        The digest is the image's: a `kubectl set image` by hand leaves our notes as they were. An
-        image that is named by no digest is given as it is named.
-        """
+        """Return what the slot holds, None when it is empty; a `kubectl set image` is seen."""
         found = self._deployment(slot)
         if not found["spec"].get("replicas"):
             return None
         notes = found["spec"]["template"]["metadata"].get("annotations") or {}
         image = str(self._container(found).get("image") or "")
-        pinned = image.rpartition("@")[2] if notes.get(DIGEST) else None
-        return artefact_of(self._service.name, notes.get(VERSION), pinned)
+        return artefact_of(self._service.name, notes, image)
 
     def stage(self, artefact: Artefact, slot: Colour, fence: int) -> None:
         """Set the image by digest, scale up, and wait until every replica is available."""

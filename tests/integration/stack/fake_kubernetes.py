@@ -18,6 +18,7 @@ from typing import Any
 
 TOKEN = "a-token"
 NAMESPACE = "hims"
+STRATEGIC = "application/strategic-merge-patch+json"
 _LOOKS = 2
 
 
@@ -32,10 +33,13 @@ class FakeKubernetes:
         self._looks: dict[str, int] = {}
         self._lock = Lock()
 
+    def deployment(self, name: str) -> str:
+        """Return the path of a Deployment."""
+        return f"/apis/apps/v1/namespaces/{NAMESPACE}/deployments/{name}"
+
     def add_deployment(self, name: str, container: str) -> None:
         """Put an empty Deployment there, as Helm or Terraform would have."""
-        path = f"/apis/apps/v1/namespaces/{NAMESPACE}/deployments/{name}"
-        self.objects[path] = {
+        self.objects[self.deployment(name)] = {
             "apiVersion": "apps/v1",
             "kind": "Deployment",
             "metadata": {"name": name, "generation": 1, "resourceVersion": "1"},
@@ -135,7 +139,7 @@ class FakeKubernetes:
                     )
                     return _status(409, "Conflict", message)
                 changed = copy.deepcopy(body)
-            elif kind == "application/strategic-merge-patch+json":
+            elif kind == STRATEGIC:
                 changed = _merged(copy.deepcopy(present), body)
             else:
                 return _status(415, "UnsupportedMediaType", f"{kind} is not supported")

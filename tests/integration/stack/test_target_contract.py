@@ -15,7 +15,7 @@ import hashlib
 import json
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler
@@ -42,11 +42,12 @@ from tests.aws import empty_account
 from tests.integration.stack import fake_helm
 from tests.integration.stack.conftest import agent_at_work, running, until
 from tests.integration.stack.ecs_deployments import PausingEcs, pausing
-from tests.integration.stack.fake_kubernetes import NAMESPACE, TOKEN, FakeKubernetes
+from tests.integration.stack.fake_kubernetes import NAMESPACE, STRATEGIC, TOKEN, FakeKubernetes
 from tests.integration.stack.test_local_target import SERVICE
 from tests.unit.deploy.hand_target import serving
 
 BLUE, GREEN = Colour.BLUE, Colour.GREEN
+Change = Callable[[dict[str, Any]], None]
 NAMES = SlotNames(blue="hims-api-blue", green="hims-api-green")
 
 
@@ -59,6 +60,8 @@ class Place:
     fake: FakeKubernetes | None = None
     pauses: PausingEcs | None = None
     account: Aws | None = None
+    # Changes the container that green runs past us, as somebody with a console does.
+    by_hand: Callable[[Change], None] | None = None
     # In an order that every platform of this kind can take.
     shares: tuple[int, ...] = (5, 25, 50, 100, 0, 100)
 
@@ -183,6 +186,16 @@ def aws(stack: ExitStack) -> Aws:
     return made
 
 
+def another_revision(account: Aws, definition: str, change: Change) -> str:
+    """Register a task definition like `definition` whose first container is changed."""
+    found = account.ecs.describe_task_definition(taskDefinition=definition)["taskDefinition"]
+    change(found["containerDefinitions"][0])
+    made = account.ecs.register_task_definition(
+        family=found["family"], containerDefinitions=found["containerDefinitions"]
+    )
+    return str(made["taskDefinition"]["taskDefinitionArn"])
+
+
 def on_ecs(settings: Settings, secrets: Secrets, stack: ExitStack) -> Place:
     account = aws(stack)
     for colour in Colour:
@@ -208,7 +221,13 @@ def on_ecs(settings: Settings, secrets: Secrets, stack: ExitStack) -> Place:
     target = EcsTarget(
         service, "production", *clients, clock=lambda: datetime.now(UTC), stage_timeout=5
     )
-    place.append(Place(target=target, make=in_registry(settings), account=account))
+
+    def by_hand(change: Change) -> None:
+        (found,) = account.ecs.describe_services(cluster="hims", services=[NAMES.green])["services"]
+        revision = another_revision(account, found["taskDefinition"], change)
+        account.ecs.update_service(cluster="hims", service=NAMES.green, taskDefinition=revision)
+
+    place.append(Place(target=target, make=in_registry(settings), account=account, by_hand=by_hand))
     return place[0]
 
 
@@ -244,7 +263,27 @@ def on_ecs_itself(
     target = EcsNativeTarget(
         service, "production", *clients, clock=lambda: datetime.now(UTC), stage_timeout=5
     )
-    place.append(Place(target=target, make=in_registry(settings), pauses=fake, shares=(25, 100, 0)))
+
+    def by_hand(change: Change) -> None:
+        (found,) = account.ecs.describe_services(cluster="hims", services=["hims-api"])["services"]
+        account.ecs.update_service(
+            cluster="hims",
+            service="hims-api",
+            taskDefinition=another_revision(account, found["taskDefinition"], change),
+            # ECS keeps what the service was told last; moto has to be told again.
+            deploymentConfiguration=fake.configurations[-1],
+        )
+
+    place.append(
+        Place(
+            target=target,
+            make=in_registry(settings),
+            pauses=fake,
+            account=account,
+            by_hand=by_hand,
+            shares=(25, 100, 0),
+        )
+    )
     return place[0]
 
 
@@ -282,7 +321,16 @@ def on_kubernetes(
             clock=lambda: datetime.now(UTC),
             stage_timeout=5,
         )
-    place.append(Place(target=target, make=in_registry(settings), fake=fake))
+
+    def by_hand(change: Change) -> None:
+        path = fake.deployment(NAMES.green)
+        containers = fake.objects[path]["spec"]["template"]["spec"]["containers"]
+        changed = json.loads(json.dumps(containers[0]))
+        change(changed)
+        patch = {"spec": {"template": {"spec": {"containers": [changed]}}}}
+        assert fake.answer("PATCH", path, TOKEN, patch, STRATEGIC)[0] == 200
+
+    place.append(Place(target=target, make=in_registry(settings), fake=fake, by_hand=by_hand))
     return place[0]
 
 
@@ -308,13 +356,27 @@ PLACES = {
 }
 
 
+@contextmanager
+def opened(name: str, settings: Settings, secrets: Secrets) -> Iterator[Place]:
+    """Open one target, with 2.2.0 serving from blue."""
+    with ExitStack() as stack:
+        made = PLACES[name](settings, secrets, stack)
+        made.target.stage(made.make("2.2.0"), BLUE, 1)
+        made.target.set_weights({BLUE: 100, GREEN: 0}, 1)
+        yield made
+
+
 @pytest.fixture(params=PLACES)
 def place(request: pytest.FixtureRequest, settings: Settings, secrets: Secrets) -> Iterator[Place]:
     """Return each target in turn, with 2.2.0 serving from blue."""
-    with ExitStack() as stack:
-        made = PLACES[request.param](settings, secrets, stack)
-        made.target.stage(made.make("2.2.0"), BLUE, 1)
-        made.target.set_weights({BLUE: 100, GREEN: 0}, 1)
+    with opened(request.param, settings, secrets) as made:
+        yield made
+
+
+@pytest.fixture(params=[name for name in PLACES if name != "local"])
+def cloud(request: pytest.FixtureRequest, settings: Settings, secrets: Secrets) -> Iterator[Place]:
+    """Return each target in turn whose slots run containers, with 2.2.0 serving from blue."""
+    with opened(request.param, settings, secrets) as made:
         yield made
 
 
@@ -550,29 +612,17 @@ def test_what_leads_people_past_both_slots_counts(settings: Settings, secrets: S
         assert place.target.weights() == {BLUE: 0, GREEN: 60}
 
 
-@pytest.mark.parametrize(
-    "by_hand", ["registry.example/hims@sha256:0f", "registry.example/hims:2.4.0"]
-)
-def test_an_image_that_is_set_by_hand_is_what_a_slot_holds(
-    settings: Settings, secrets: Secrets, by_hand: str
-) -> None:
-    with ExitStack() as stack:
-        place = on_kubernetes(settings, secrets, stack)
-        assert place.fake is not None
-        built = place.make("2.3.0")
-        place.target.stage(built, BLUE, 2)
-        path = next(path for path in place.fake.objects if path.endswith(NAMES.blue))
-        container = place.fake.objects[path]["spec"]["template"]["spec"]["containers"][0]
-        patch = {"spec": {"template": {"spec": {"containers": [
-            {"name": container["name"], "image": by_hand}
-        ]}}}}  # fmt: skip
-        strategic = "application/strategic-merge-patch+json"
-        assert place.fake.answer("PATCH", path, TOKEN, patch, strategic)[0] == 200
-        held = place.target.staged(BLUE)
-        assert held is not None
-        assert held.digest == by_hand.rpartition("@")[2]
-        place.target.stage(built, BLUE, 3)
-        assert place.target.staged(BLUE) == replace(held, digest=built.digest)
+@pytest.mark.parametrize("image", ["registry.example/hims@sha256:0f", "registry.example/hims:evil"])
+def test_an_image_that_is_set_by_hand_is_what_a_slot_holds(cloud: Place, image: str) -> None:
+    assert cloud.by_hand is not None
+    built = cloud.make("2.3.0")
+    cloud.target.stage(built, GREEN, 2)
+    cloud.by_hand(lambda container: container.update(image=image))
+    held = cloud.target.staged(GREEN)
+    assert held is not None
+    assert held.digest == image.rpartition("@")[2]
+    cloud.target.stage(built, GREEN, 3)
+    assert cloud.target.staged(GREEN) == replace(held, digest=built.digest)
 
 
 def test_ecs_pauses_until_it_is_answered_and_keeps_the_old_version_after_the_switch(
