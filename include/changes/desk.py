@@ -13,7 +13,7 @@ from datetime import datetime
 from functools import cached_property
 from typing import Literal
 
-from sqlalchemy import select, update
+from sqlalchemy import update
 
 from include.changes import checklist
 from include.changes.ballot import close_ballot, count, open_ballot_of
@@ -365,22 +365,6 @@ class Desk:
                 if not ruling.ok:
                     return ruling
             return advance(unit, case, "closed", reason="closed", message=f"{change.id} is closed")
-
-    def sweep(self) -> list[str]:
-        """Close every ballot whose time is over; return the changes that they were about."""
-        table = schema.ballot
-        with self.ledger.read() as connection:
-            late = list(
-                connection.execute(
-                    select(table.c.change_id)
-                    .join(schema.change, schema.change.c.id == table.c.change_id)
-                    .where(table.c.state == "open", table.c.closes_at <= self.clock())
-                    .where(schema.change.c.release_id.is_(None))
-                ).scalars()
-            )
-        for change_id in late:
-            self.settle(change_id)
-        return late
 
 
 def _moved(unit: Unit, change: Change) -> Ruling:

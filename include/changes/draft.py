@@ -12,7 +12,7 @@ from include.changes.standard import Model, filled, load_model, model_digest
 from include.changes.words import begins, ends
 from include.errors import RequestError
 from include.instants import format_duration, format_instant
-from include.people import Person
+from include.people import People, Person
 from include.privacy.content import objections
 
 
@@ -28,7 +28,7 @@ def draft(
     for path, message in objections(catalogue.known.guard, request.model_dump(mode="json")):
         raise RequestError(f"{'.'.join(str(step) for step in path)}: {message}")
     model = load_model(catalogue.settings, request.model) if request.model else None
-    asked_for = catalogue.people.by_identity(request.requester) if request.requester else None
+    behalf, team = _asked_for(request, catalogue.people)
     impact = request.impact_assessment
     systems = tuple(dict.fromkeys(impact.affected_systems)) or (model.systems if model else ())
     return {
@@ -36,8 +36,8 @@ def draft(
         "type": request.type,
         "priority": request.priority,
         "requester": by.user,
-        "team": request.team or (None if asked_for else request.requester),
-        "on_behalf_of": asked_for.user if asked_for and asked_for.user != by.user else None,
+        "team": team,
+        "on_behalf_of": behalf if behalf != by.user else None,
         "description": request.description or (model.description if model else None),
         "justification": request.justification,
         "labels": list(request.labels),
@@ -76,6 +76,29 @@ def draft(
         "editors": list(editors),
         "request": request.model_dump(mode="json", exclude_defaults=True),
     }
+
+
+def _asked_for(request: ChangeRequest, people: People) -> tuple[str | None, str | None]:
+    """Return for whom it is asked, a person or an account that is nobody's yet, and for which team.
+
+    Raises RequestError where the words mean several people.
+    """
+    behalf: list[str] = []
+    teams: list[str] = []
+    for words in (request.requester, request.team):
+        found = people.claimed(words) if words else None
+        if words is None or found is None:
+            continue
+        meant = [*(person.user for person in found.people), *found.unknown]
+        behalf += meant
+        teams += [] if meant else [words]
+    several = sorted(set(behalf))
+    if len(several) > 1:
+        raise RequestError(
+            f"requester: means {' and '.join(several)}; one person asks for a change, and a team "
+            "has a name of its own"
+        )
+    return (several[0] if several else None), (teams[-1] if teams else None)
 
 
 def _slot(request: ChangeRequest, catalogue: Catalogue, model: Model | None) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from include.changes.openings import (
     state_now,
     window_gone,
 )
+from include.changes.parties import unknown_message
 from include.changes.standing import standing
 from include.changes.vote_guards import OPERATIONS, REQUESTER, authors, rejected, votes
 from include.errors import ConfigError
@@ -55,6 +56,9 @@ def _requester(case: Case) -> tuple[Condition, ...]:
             f'"{name}" is nobody whom config/people.yaml knows; submit it as yourself (--user)'
         )
         return (unknown("requester", message, REQUESTER),)
+    behalf = case.content.get("on_behalf_of")
+    if behalf and case.people.by_identity(behalf) is None:
+        return (unknown("requester", unknown_message([behalf]), OPERATIONS),)
     return (go("requester", f"{name} asks for it, and has no vote on it", REQUESTER),)
 
 

@@ -16,7 +16,7 @@ Sha256 = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
 class ManualWork(Section):
     """People do it, and a named one of them says that it is done."""
 
-    kind: Literal["manual"] = "manual"
+    kind: Literal["manual"]
     steps: tuple[Line, ...] = ()
 
 

@@ -135,7 +135,10 @@ def ways_from(change: Change) -> tuple[Way, ...]:
 
 
 def forward(change: Change) -> Way | None:
-    """Return the way that leads on towards the end, None where there is none."""
+    """Return the way that leads on towards the end, None where there is none: out of a rejection
+    only an edit leads."""
+    if change.state == "rejected":
+        return None
     return next((way for way in ways_from(change) if way.target not in _SIDEWAYS), None)
 
 

@@ -13,6 +13,7 @@ from include.changes.ballot import newest_ballot, open_ballot_of
 from include.changes.case import case_of
 from include.changes.change import load_change
 from include.changes.desk import Desk
+from include.changes.open_ballots import ask_anew, end_overdue
 from include.changes.parties import stakes
 from include.changes.urgent import URGENT, ready
 from include.changes.view import votes
@@ -29,7 +30,8 @@ def open_meeting(desk: Desk, run_id: str, changes: Sequence[str] | None) -> list
     A ballot is on one table at a time; asked again by the same run the questions are the same.
     Overdue ballots end here, and nothing approves by their silence.
     """
-    desk.sweep()
+    end_overdue(desk)
+    ask_anew(desk)
     # The cut-off: what nothing keeps from the board any more comes before it.
     for name in ready(desk, urgent=False) if changes is None else ():
         desk.go_on(name)
@@ -133,7 +135,7 @@ def minutes(desk: Desk, run_id: str) -> str | None:
     Whatever was not decided when its time was over ends here, undecided. None where the meeting had
     nothing before it.
     """
-    desk.sweep()
+    end_overdue(desk)
     lines = [f"# Minutes of the Change Advisory Board, {desk.clock():%Y-%m-%d %H:%M}Z", ""]
     table = schema.ballot
     with desk.ledger.read() as connection:

@@ -8,6 +8,7 @@ from include.changes.implementation import DagWork, FlagWork, Implementation, Mo
 from include.changes.parameter import PLACE, Value, parameter_objections
 from include.changes.runbook import load_runbook, runbook_names
 from include.changes.standard import load_model, model_names
+from include.configuration.clear_secret import clear_secrets
 from include.configuration.resolved import resolve
 from include.errors import InputError, did_you_mean
 from include.settings import Settings
@@ -110,6 +111,8 @@ def _flag(work: FlagWork, settings: Settings) -> Iterator[Objection]:
         yield ("flag",), message
     elif isinstance(flags[work.flag], bool) and not isinstance(work.value, bool):
         yield ("value",), f"must be true or false, as {work.flag} is now"
+    for _, message in clear_secrets(work.flag, work.value):
+        yield ("value",), message
 
 
 def _unless_usable(

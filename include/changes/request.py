@@ -13,6 +13,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
+from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -44,6 +45,7 @@ from include.fields import Duration
 from include.privacy import Guard
 from include.privacy.content import objections
 from include.settings import Settings
+from include.yaml_text import MAX_PROBLEMS
 
 ChangeType = Literal["standard", "normal", "major", "emergency", "retroactive"]
 Level = Literal["low", "medium", "high", "critical"]
@@ -93,6 +95,17 @@ def _window(value: str, info: ValidationInfo) -> str:
 
 def _usual(value: Any) -> Any:
     return "normal" if value == "medium" else value
+
+
+def _at_most(most: int) -> BeforeValidator:
+    """Refuse a longer list before anything in it is looked at."""
+
+    def check(value: Any) -> Any:
+        if isinstance(value, list | tuple) and len(value) > most:
+            raise ValueError(f"holds {len(value):,} items; more than {most:,} are not taken")
+        return value
+
+    return BeforeValidator(check)
 
 
 def _short(value: timedelta) -> timedelta:
@@ -155,7 +168,7 @@ class Impact(Section):
     """What the change touches and what could go wrong."""
 
     risk_level: Level | None = None
-    affected_systems: Annotated[tuple[System, ...], Field(max_length=200)] = ()
+    affected_systems: Annotated[tuple[System, ...], _at_most(200)] = ()
     downtime_required: Annotated[bool, Field(strict=True)] | None = None
     rollback_plan: Paragraphs | None = None
     risks: Risks = Risks()
@@ -187,10 +200,10 @@ class Scope(Section):
 
     service: ServiceName | None = None
     commits: Annotated[
-        tuple[Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")], ...], Field(max_length=2000)
+        tuple[Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")], ...], _at_most(2000)
     ] = ()
-    commit_types: Annotated[tuple[Name, ...], Field(max_length=20)] = ()
-    authors: Annotated[tuple[Identity, ...], Field(max_length=200)] = ()
+    commit_types: Annotated[tuple[Name, ...], _at_most(20)] = ()
+    authors: Annotated[tuple[Identity, ...], _at_most(200)] = ()
     artefact: Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")] | None = None
 
 
@@ -212,12 +225,12 @@ class ChangeRequest(Section):
     team: Line | None = None
     description: Paragraphs | None = None
     justification: Paragraphs | None = None
-    labels: Annotated[tuple[Line, ...], Field(max_length=50)] = ()
+    labels: Annotated[tuple[Line, ...], _at_most(50)] = ()
     impact_assessment: Impact = Impact()
     testing_requirements: Testing = Testing()
     schedule: Schedule = Schedule()
-    approvals_required: Annotated[tuple[Seat, ...], Field(max_length=20)] = ()
-    implementers: Annotated[tuple[User, ...], Field(max_length=50)] = ()
+    approvals_required: Annotated[tuple[Seat, ...], _at_most(20)] = ()
+    implementers: Annotated[tuple[User, ...], _at_most(50)] = ()
     implementation: Implementation | None = None
     on_close: OnClosing | None = None
     scope: Scope = Scope()
@@ -243,7 +256,10 @@ def read_request(raw: bytes, file: str, known: Known) -> ChangeRequest:
         request = validate_document(document, ChangeRequest, context=known)
     except ConfigError as error:
         problems += [item for item in error.problems if (item.line, item.key) not in told]
-    problems += _contradictions(document, known, {item.key for item in problems})
+    more = _contradictions(document, known, {item.key for item in problems})
+    problems += islice(more, MAX_PROBLEMS)
+    if next(iter(more), None) is not None:
+        problems.append(document.problem((), "holds more that is wrong than is told here"))
     if problems or request is None:
         raise ConfigError(sorted(problems, key=lambda item: item.line or sys.maxsize))
     return request
@@ -255,7 +271,7 @@ def load_request(path: Path, known: Known, *, name: str | None = None) -> Change
     return read_request(read_bytes(path, file), file, known)
 
 
-def _contradictions(document: Document, known: Known, wrong: set[str]) -> Iterable[Problem]:
+def _contradictions(document: Document, known: Known, wrong: set[str]) -> Iterator[Problem]:
     """Find what is right on its own and wrong together, also where other keys are wrong."""
     data = document.data
     kind = data.get("type")
@@ -299,10 +315,11 @@ def _contradictions(document: Document, known: Known, wrong: set[str]) -> Iterab
         yield document.problem(path, message)
     for key in ("approvals_required", "implementers"):
         given = data.get(key)
-        if isinstance(given, list):
-            for index, item in enumerate(given):
-                if isinstance(item, str) and item in given[:index]:
-                    yield document.problem((key, index), f'"{item[:60]}" is named twice')
+        seen: set[str] = set()
+        for index, item in enumerate(given if isinstance(given, list) else ()):
+            if isinstance(item, str) and item in seen:
+                yield document.problem((key, index), f'"{item[:60]}" is named twice')
+            seen |= {item} if isinstance(item, str) else set()
 
 
 _SCHEDULE: TypeAdapter[Schedule] = TypeAdapter(Schedule)

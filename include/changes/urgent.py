@@ -14,6 +14,7 @@ from include.changes.condition import refusals
 from include.changes.desk import Desk
 from include.changes.duties import duties_of
 from include.changes.machine import ENDED, forward, judge
+from include.changes.open_ballots import ask_anew, end_overdue, unblocked
 from include.ledger import schema
 from include.notices import change_texts
 from include.notices.notice import Notice
@@ -76,12 +77,16 @@ def approved(desk: Desk, change_id: str | None = None) -> list[Start]:
 
 
 def look_after(desk: Desk) -> list[Call]:
-    """End what nobody answered in time, ask anew, say what is owed; return whom to call.
+    """End what nobody answered in time, let on what is approved and no longer kept back, ask anew,
+    say what is owed; return whom to call.
 
     Nothing is approved by silence: who has not answered is asked again until the change is
     answered for or given up.
     """
-    desk.sweep()
+    end_overdue(desk)
+    ask_anew(desk)
+    for change_id in unblocked(desk):
+        desk.settle(change_id)
     for change_id in ready(desk, urgent=True):
         desk.go_on(change_id)
     _remind(desk)

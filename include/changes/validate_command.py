@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +14,18 @@ from include.output import print_json, print_line
 def add_action(name: str, parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument("files", metavar="FILE", nargs="+")
+    parser.add_argument("--config", type=Path, metavar="CALENDAR", help="another calendar")
 
 
 def run(options: argparse.Namespace) -> int:
     """Return 0 if every file is valid, 1 if not."""
+    from include.calendar import load_calendar
     from include.changes.catalogue import load_catalogue
     from include.settings import load_settings
 
     catalogue = load_catalogue(load_settings())
+    if options.config is not None:
+        catalogue = replace(catalogue, calendar=load_calendar(options.config))
     results = [_result(name, catalogue) for name in options.files]
     valid = all(result["valid"] for result in results)
     if options.json:

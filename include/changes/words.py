@@ -17,6 +17,8 @@ from include.instants import parse_instant
 _EARLIEST, _LATEST = 1990, 2199
 _NAMED_ADDRESS = re.compile(r"^[^<>]*<([^<>\s@]+@[^<>\s@]+)>$")
 _SPACE = re.compile(r"\s")
+_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
+_TIME = re.compile(r"\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}.*")
 
 
 # Invisible, or turning what stands around them about: what is read is not what is approved. The
@@ -84,6 +86,8 @@ def _identity(value: str) -> str:
     # `Mei Tan <mei@tan.example>`, as git prints an author: people are known by the address in it.
     named = _NAMED_ADDRESS.match(value)
     word = named[1] if named else value
+    if word.casefold().startswith("service:"):
+        raise ValueError("names a program of ours: say which person it was")
     if _SPACE.search(word):
         raise ValueError(
             "must be one address or account, like mei@tan.example: a name alone says not who it is"
@@ -104,15 +108,17 @@ def _moment(value: Any) -> Any:
         message = "write a date like 2025-02-01, or a time like 2025-02-01T02:00"
         raise ValueError(message)  # noqa: TRY004 - pydantic explains only ValueErrors
     text = text.strip()
+    wrong = f"{ascii(text)[:40]} is no date; write it like 2025-02-01 or 2025-02-01T02:00"
+    # Python reads 20250201 and 2025-W07 too, as midnight: the last day would be lost.
+    whole_day = _DATE.fullmatch(text)
+    if not whole_day and not _TIME.fullmatch(text):
+        raise ValueError(wrong)
     try:
         found: date | datetime = (
-            date.fromisoformat(text)
-            if len(text) == len("2025-02-01")
-            else datetime.fromisoformat(text)
+            date.fromisoformat(text) if whole_day else datetime.fromisoformat(text)
         )
     except ValueError:
-        message = f"{ascii(text)[:40]} is no date; write it like 2025-02-01 or 2025-02-01T02:00"
-        raise ValueError(message) from None
+        raise ValueError(wrong) from None
     if not _EARLIEST <= found.year <= _LATEST:
         raise ValueError(f"the year {found.year} is out of reach")
     if isinstance(found, datetime) and found.tzinfo is not None:

@@ -5,21 +5,17 @@ Later levels go over earlier ones, key by key; lists and scalars replace, mappin
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from include.configuration.clear_secret import clear_secrets
 from include.documents import Document, read_document
 from include.errors import ConfigError, Problem, RequestError, did_you_mean
 from include.ledger.record import content_hash
 from include.settings import Settings
 
 LEVELS = ("global", "environment", "service", "flags")
-
-_SECRET = re.compile(r"(password|passwd|secret|token|api_?key|private_?key|credential)", re.I)
-_REFERENCE = re.compile(r"connection:[A-Za-z0-9_.-]+")
-_URL_SECRET = re.compile(r"://[^/\s:@]*:[^/\s@]+@")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +84,11 @@ def resolve(
     problems: list[Problem] = []
     for level, document, path in _sources(settings, service, environment):
         part = _part(document, path)
-        problems += _clear_secrets(document, path, part)
+        problems += [
+            document.problem((*path, str(name), *inner), message)
+            for name, value in part.items()
+            for inner, message in clear_secrets(str(name), value)
+        ]
         _lay(values, origins, level, document, path, part)
     placement = configured.environments.get(environment)
     if placement is not None:
@@ -96,6 +96,11 @@ def resolve(
         label = settings.label(f"services/{service}.yaml")
         for name, value in placement.config.items():
             key = f"features.{name}"
+            where = f"environments.{environment}.config.{name}"
+            problems += [
+                Problem(file=label, key=where, message=message)
+                for _, message in clear_secrets(name, value)
+            ]
             meant = {"true": True, "false": False}.get(value, value)
             _set(values, origins, key, Origin(level="service", file=label, line=None, value=meant))
     for flip in flips:
@@ -173,22 +178,3 @@ def _set(
             del origins[gone]
     here[last] = origin.value
     origins.setdefault(key, []).append(origin)
-
-
-def _clear_secrets(
-    document: Document, path: tuple[str, ...], part: Mapping[str, Any]
-) -> Iterator[Problem]:
-    for name, value in part.items():
-        here = (*path, str(name))
-        if isinstance(value, Mapping):
-            yield from _clear_secrets(document, here, value)
-            continue
-        words = value if isinstance(value, list) else [value]
-        secret = _SECRET.search(str(name)) and value not in (None, "")
-        for word in words:
-            if secret and not _REFERENCE.fullmatch(str(word)):
-                message = "a secret in clear; keep it in a Connection and write connection:NAME"
-                yield document.problem(here, message)
-            elif isinstance(word, str) and _URL_SECRET.search(word):
-                message = "a URL with a password in it; keep it in a Connection"
-                yield document.problem(here, message)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Literal
@@ -13,6 +15,12 @@ from include.errors import ConfigError, did_you_mean
 from include.people.rights import RIGHTS, Right
 from include.settings import Settings
 
+# `<@U0MEI>`, `mei@tan.example`, `github:mei-tan`, `@mei-tan`, wherever it stands in a text.
+_ACCOUNT = re.compile(
+    r"<@([^<>\s|]+)[^<>]*>|([^\s<>()\[\]\"',;:|]+@[^\s<>()\[\]\"',;:|]+)"
+    r"|\b(?:git|github|slack|mailto):\s*@?([^\s<>()\[\]\"',;]+)|(?<!\S)(@[\w.-]+)",
+    re.IGNORECASE,
+)
 AirflowRole = Literal["admin", "op", "user", "viewer"]
 _ACCESS: tuple[AirflowRole, ...] = ("viewer", "user", "op", "admin")
 
@@ -68,6 +76,14 @@ class Person:
         return right in self.rights
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claimed:
+    """Whom a text means; `unknown` are addresses and accounts in it that lead to nobody."""
+
+    people: tuple[Person, ...] = ()
+    unknown: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True, slots=True)
 class People:
     """Everybody in config/people.yaml; `apart` are the pairs of rights that the file keeps apart
@@ -89,6 +105,30 @@ class People:
         """
         wanted = _plain_identity(word)
         return next((person for person in self.people if wanted in person.identities), None)
+
+    def claimed(self, words: str) -> Claimed:
+        """Return whom free text like `Mei Tan <mei@tan.example>`, `@mei-tan` or `Mei Tan` means:
+        by every address and account in it, and by a person's name.
+
+        Text without any, like a team's name, means nobody.
+        """
+        accounts = [next(filter(None, found)) for found in _ACCOUNT.findall(words)]
+        rest = _named(_ACCOUNT.sub(" ", words))
+        found = [person for person in self.people if _named(person.name) == rest]
+        if " " not in rest:
+            found += [item for item in (self._by_login(rest),) if item is not None]
+        unknown = []
+        for account in accounts:
+            person = self._by_login(account)
+            if person is not None:
+                found.append(person)
+            elif not self.is_robot(account):
+                unknown.append(account)
+        people = {person.user: person for person in found}
+        return Claimed(people=tuple(people.values()), unknown=tuple(unknown))
+
+    def _by_login(self, word: str) -> Person | None:
+        return self.by_identity(word) or self.by_identity(f"@{word.removeprefix('@')}")
 
     def by_account(self, account: str) -> Person | None:
         """Return whose account on a machine this is, None if it is nobody's by the file."""
@@ -175,6 +215,12 @@ def _identities(user: str, person: _Person) -> Iterator[tuple[tuple[str, ...], s
         yield ("identities", "github"), f"@{person.identities.github.casefold()}"
     if person.identities.slack:
         yield ("identities", "slack"), person.identities.slack.casefold()
+
+
+def _named(text: str) -> str:
+    """Return a name without case, width, and what may stand around it."""
+    plain = unicodedata.normalize("NFKC", text).casefold()
+    return " ".join(re.sub(r"[<>()\[\]\"',;:|]", " ", plain).split())
 
 
 def _plain_identity(word: str) -> str:

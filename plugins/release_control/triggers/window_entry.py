@@ -3,10 +3,14 @@
 The triggerer does so itself: at an opening that many trains wait for, a process for each of them
 would take longer to start than the entering takes. What is not entered there, for whatever reason,
 wakes the task, which asks again and says why.
+
+All trains of a triggerer enter one after the other, in one process, so nothing is done between that
+can be done before or afterwards.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import ExitStack, closing
 from typing import TYPE_CHECKING, Any
@@ -22,6 +26,15 @@ from release_control.triggers.calendar import CalendarTrigger
 if TYPE_CHECKING:
     from include.ledger import Ledger
 
+# Seconds after an entering until what it has to say goes out: by then all who enter have entered.
+_LATER = 1.0
+
+
+class _Courier:
+    """Whether one of the triggers here is going to deliver: it delivers for all of them."""
+
+    waits = False
+
 
 class WindowEntryTrigger(CalendarTrigger):
     """Ends its task once the window is entered that opens at `instant`.
@@ -29,6 +42,8 @@ class WindowEntryTrigger(CalendarTrigger):
     Fires `reached` when that cannot be, and `changed` when the calendar did (see CalendarTrigger).
     May be run more than once, and by two triggerers: a train enters once.
     """
+
+    _ledger_url: str | None = None
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Yield one event, and deliver what the entering has to say."""
@@ -44,15 +59,16 @@ class WindowEntryTrigger(CalendarTrigger):
                 return
             ledger, result = entered
             yield TaskSuccessEvent(xcoms={"return_value": result})
-            # Not on the thread on which others enter: a channel may hang.
-            await sync_to_async(_deliver, thread_sensitive=False)(ledger)
+            await _deliver(ledger)
 
     def _get_ready(self) -> None:
         from include.entries.whole_calendar import whole_calendar
         from include.releases.phases.window import calendar_file
 
         try:
-            with closing(connections.ledger()) as ledger, ledger.read() as connection:
+            # Asked of the triggerer's supervisor, which answers between other things.
+            self._ledger_url = connections.database_url(connections.LEDGER)
+            with closing(self._ledger()) as ledger, ledger.read() as connection:
                 file = calendar_file(board({"ti": self.task_instance}, ledger))
                 whole_calendar(file, connection, name=self.file)
         except Exception as error:
@@ -64,7 +80,7 @@ class WindowEntryTrigger(CalendarTrigger):
 
         with ExitStack() as unless_entered:
             try:
-                ledger = connections.ledger()
+                ledger = self._ledger()
                 unless_entered.callback(ledger.close)
                 outcome = enter_window(board({"ti": self.task_instance}, ledger))
             except Exception as error:
@@ -76,7 +92,21 @@ class WindowEntryTrigger(CalendarTrigger):
         self.log.info("%s", outcome.message)
         return ledger, {"message": outcome.message, "reason": outcome.reason}
 
+    def _ledger(self) -> Ledger:
+        from include.ledger import Ledger
 
-def _deliver(ledger: Ledger) -> None:
-    deliver_calmly(ledger)
-    ledger.close()
+        return Ledger(self._ledger_url) if self._ledger_url else connections.ledger()
+
+
+async def _deliver(ledger: Ledger) -> None:
+    with closing(ledger):
+        if _Courier.waits:
+            return
+        _Courier.waits = True
+        try:
+            await asyncio.sleep(_LATER)
+        finally:
+            # Before it begins: what is queued from here on, another one delivers.
+            _Courier.waits = False
+        # Not on the thread on which others enter: a channel may hang.
+        await sync_to_async(deliver_calmly, thread_sensitive=False)(ledger)

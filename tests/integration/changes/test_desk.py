@@ -10,6 +10,7 @@ import pytest
 from include.changes.change import Change
 from include.changes.desk import Desk
 from include.changes.editing import edit
+from include.changes.open_ballots import end_overdue
 from include.errors import RecordMissing, RequestError
 from include.ledger import schema
 from tests.integration.changes.office import MONDAY, SEATS, Office
@@ -234,7 +235,7 @@ def test_nobody_s_silence_approves(office: Office) -> None:
     for seat in ("technical_lead", "product_manager", "security_officer"):
         office.vote(change, seat)
     office.clock.now = MONDAY + timedelta(days=14, seconds=1)
-    assert office.desk().sweep() == [change.id]
+    assert end_overdue(office.desk()) == [change.id]
     assert office.load(change).state == "assessing"
     assert office.records("ballot.expired")[0]["reason"] == "expired"
 
@@ -437,7 +438,7 @@ def test_a_conflicting_incident_is_seen_at_the_vote_too(office: Office) -> None:
 def test_handed_in_again_as_it_is_what_expired_goes_before_the_board_anew(office: Office) -> None:
     change, _ = office.submit()
     office.clock.now = MONDAY + timedelta(days=15)
-    office.desk().sweep()
+    end_overdue(office.desk())
     assert office.load(change).state == "assessing"
     again, ruling = office.edit(change)
     assert (again.revision, again.state, ruling.ok) == (1, "authorizing", True)

@@ -15,6 +15,7 @@ from include.changes import checklist, items
 from include.changes.case import case_of
 from include.changes.change import Change, load_change
 from include.changes.machine import MACHINES, advance
+from include.changes.open_ballots import end_overdue
 from include.ledger import schema
 from tests.integration.changes.office import IN_WINDOW, MONDAY, SEATS, Office
 
@@ -125,7 +126,7 @@ def act(office: Office, change: Change, action: tuple[Any, ...]) -> None:
     elif name == "window":
         office.clock.now = max(office.clock.now, IN_WINDOW)
     elif name == "sweep":
-        office.desk().sweep()
+        end_overdue(office.desk())
     elif now.state == "scheduled":
         desk = office.desk("olga")
         with desk.unit() as unit:

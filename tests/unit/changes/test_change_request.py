@@ -49,6 +49,87 @@ def test_the_plan_s_template_is_accepted_as_printed(catalogue: Catalogue, templa
     assert found["slot"]["window"] == "standard"
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        "tomas",
+        "Tomas Lind",
+        "Tomas  LIND <tomas@lind.example>",
+        "tlind",
+        "@tlind",
+        "github:tlind",
+        "<@U0TOMAS>",
+        "<@U0TOMAS|tomas>",
+        "U0TOMAS",
+        "tomas.lind@arocord.example (Tomas)",
+        "mailto:tomas@lind.example",
+    ],
+)
+@pytest.mark.parametrize("key", ["requester", "team"])
+def test_whoever_asks_is_known_under_every_name(
+    catalogue: Catalogue, template: str, words: str, key: str
+) -> None:
+    if key == "team" and "@lind" in words:
+        return  # an address from outside is let in only where it says who asks
+    found = content(f'title: t\ntype: normal\n{key}: "{words}"', catalogue)
+    assert (found["on_behalf_of"], found["team"]) == ("tomas", None)
+
+
+@pytest.mark.parametrize("words", ["UI/UX Team", "Lind & Partners", "Team @ Arocord", "R&D: web"])
+def test_a_team_is_nobody(catalogue: Catalogue, words: str) -> None:
+    found = content(f'title: t\ntype: normal\nrequester: "{words}"', catalogue)
+    assert (found["on_behalf_of"], found["team"]) == (None, words)
+
+
+def test_an_account_that_is_nobody_s_is_kept_as_it_is(catalogue: Catalogue) -> None:
+    found = content('title: t\ntype: normal\nrequester: "J <j@x.example>"', catalogue)
+    assert found["on_behalf_of"] == "j@x.example"
+    with pytest.raises(InputError, match="means priya and tomas"):
+        content('title: t\ntype: normal\nrequester: tomas\nteam: "Priya Nair"', catalogue)
+
+
+@pytest.mark.parametrize("key", ["scope: {authors: [%s]}", "retroactive: {done_by: '%s'}"])
+def test_no_program_is_an_author(catalogue: Catalogue, key: str) -> None:
+    errors = wrong(f"title: t\ntype: normal\n{key % 'Service:tomas'}", catalogue)
+    assert any("names a program" in message for _, message in errors.values())
+
+
+@pytest.mark.parametrize(
+    "work",
+    [
+        "{kind: manual, steps: [a, b]}",
+        "{kind: manual}",
+        "{kind: dag, dag_id: x}",
+        "{kind: flag, service: hims-api, flag: ai_diagnosis, value: true}",
+    ],
+)
+def test_what_was_asked_for_can_be_read_again(catalogue: Catalogue, work: str) -> None:
+    found = content(f"title: t\ntype: normal\nimplementation: {work}", catalogue)
+    again = content(json.dumps(found["request"]), catalogue)
+    assert again["implementation"] == found["implementation"]
+
+
+def test_a_list_of_very_many_is_refused_before_it_is_looked_through(catalogue: Catalogue) -> None:
+    # Named with what was meant, each of these would take a millisecond.
+    many = ", ".join(f"p{number}" for number in range(100_000))
+    errors = wrong(f"title: t\ntype: normal\nimplementers: [{many}]", catalogue)
+    assert "100,000 items; more than 50" in errors["implementers"][1]
+
+
+@pytest.mark.parametrize("item", ["a", '"\\x01"', "9" * 20])
+def test_no_more_is_told_than_anybody_reads(catalogue: Catalogue, item: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        read(f"title: t\ntype: normal\nimplementers: [{', '.join([item] * 5000)}]", catalogue)
+    assert len(refused.value.problems) < 110
+    assert any("more that is wrong" in item.message for item in refused.value.problems)
+
+
+@pytest.mark.parametrize("day", ["20250215", "2025-W07", "2025-W07-1", "2025-046"])
+def test_a_day_is_written_in_one_way(catalogue: Catalogue, day: str) -> None:
+    errors = wrong(f'title: t\ntype: normal\nschedule: {{planned_end: "{day}"}}', catalogue)
+    assert "is no date" in errors["schedule.planned_end"][1]
+
+
 def test_bare_dates_are_whole_local_days_the_last_one_included(
     catalogue: Catalogue, template: str
 ) -> None:

@@ -56,6 +56,19 @@ def test_the_hash_is_that_of_the_values_alone(config: ConfigCopy) -> None:
         "url: postgres://me:secret@db/x",
         "hosts: ['redis://:pw@h']",
         "aws_secret_access_key: AKIA",
+        "databases: [{host: a, password: hunter2}]",
+        "servers: [[{token: x}]]",
+        "secret: {value: hunter2}",
+        "credentials: {user: [hunter2]}",
+        "api-key: abc123",
+        "private-key: abc",
+        "db_pwd: hunter2",
+        "dbPassword: 12345",
+        "passphrase: hunter2",
+        "pass: hunter2",
+        "dsn: 'host=h user=u password=hunter2'",
+        'key: "-----BEGIN RSA PRIVATE KEY-----"',
+        "header: Bearer hunter2hunter2",
     ],
 )
 def test_a_secret_in_clear_is_refused_where_it_stands(config: ConfigCopy, line: str) -> None:
@@ -66,6 +79,33 @@ def test_a_secret_in_clear_is_refused_where_it_stands(config: ConfigCopy, line: 
     assert problem.line == 2
     assert "Connection" in problem.message
     assert "hunter2" not in str(problem)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "tokens_per_minute: 60",
+        "password_policy: {min_length: 12, rotation_days: 90}",
+        "password_file: /run/secrets/db",
+        "database: {password: 'connection:hims_db'}",
+        "credentials: {user: 'connection:hims_db', ttl: 60}",
+        "require_password: true",
+        "dsn: 'host=h password=connection:hims_db'",
+        "compass: north",
+        "url: https://example.org/a:b@c",
+    ],
+)
+def test_what_is_no_secret_is_taken(config: ConfigCopy, line: str) -> None:
+    config.write("values/global.yaml", f"log_level: info\n{line}\n")
+    resolve(config.settings, "hims-api", "production")
+
+
+def test_a_secret_that_a_service_is_started_with_is_refused(config: ConfigCopy) -> None:
+    config.replace(
+        "services/hims-api.yaml", 'config: {telemedicine: "true"}', "config: {api_token: abc}"
+    )
+    with pytest.raises(ConfigError, match=r"config\.api_token.*a secret in clear"):
+        resolve(config.settings, "hims-api", "production")
 
 
 def test_unknown_words_are_told_with_what_was_meant(config: ConfigCopy) -> None:
