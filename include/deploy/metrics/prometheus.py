@@ -15,20 +15,18 @@ class PrometheusMetrics(HttpSource):
     """Asks `/api/v1/query`; each query has to come to one number, like sum(increase(…))."""
 
     name = "Prometheus"
+    remedy = 'write "or vector(0)" behind the query'
+    # A series that nobody scrapes any more is gone after minutes.
+    remembers = False
 
     def _ask(self, what: str, slot: Colour, since: datetime, until: datetime) -> int | None:
-        query = self._query(what, slot, since, until)
-        found = self._value(query, what, until)
-        # Where requests were counted, no series of errors means none; one that nobody has ever seen
-        # means that the query is wrong.
-        for control in controls(query) if found is None and what == "errors" else ():
-            if not self._value(control, what, until):
-                raise MetricsLost(
-                    f"the query for {what} finds nothing, and neither does {control}: a name in it "
-                    "is misspelt, or nobody scrapes it; mend metrics.errors of the service. Is it "
-                    'there from the first error on only, write "or vector(0)" behind the query'
-                )
-        return found
+        return self._value(self._query(what, slot, since, until), what, until)
+
+    def _controls(self, query: str) -> tuple[str, ...]:
+        return controls(query)
+
+    def _knows(self, control: str, until: datetime) -> bool:
+        return bool(self._value(control, "errors", until))
 
     def _value(self, query: str, what: str, at: datetime) -> int | None:
         answer = self._json(

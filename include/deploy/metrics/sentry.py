@@ -16,7 +16,11 @@ _DATASETS = {"requests": "transactions", "errors": "errors"}
 
 
 class SentryMetrics(HttpSource):
-    """Queries are Sentry's search words, like release:hims-api@2.3.0 environment:production."""
+    """Queries are Sentry's search words, like release:hims-api@2.3.0 environment:production.
+
+    Sentry takes any key for a tag and counts to zero those that nobody has: a misspelt word in the
+    query for errors can't be told from none.
+    """
 
     name = "Sentry"
 

@@ -37,13 +37,18 @@ def whole(value: object, what: str) -> int:
 
     Rates that a source extrapolates (Prometheus' `increase`) are seldom whole.
     """
+    return round(amount(value, what))
+
+
+def amount(value: object, what: str) -> float:
+    """Return a part of a count; MetricsLost for what is no number of things."""
     try:
         number = float(str(value))
     except ValueError:
         number = math.nan
     if not math.isfinite(number) or number < 0:
         raise MetricsLost(f"{what}: {str(value)[:40]} is no number of requests")
-    return round(number)
+    return number
 
 
 def paired(requests: int, errors: int) -> Counts:

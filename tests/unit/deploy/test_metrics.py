@@ -17,6 +17,8 @@ import httpx
 import pytest
 from pydantic import ValidationError
 
+from include.deploy.metrics import datadog as datadog_source
+from include.deploy.metrics import nrql
 from include.deploy.metrics.balancer import BalancerMetrics
 from include.deploy.metrics.cloudwatch import CloudWatchMetrics
 from include.deploy.metrics.datadog import DatadogMetrics
@@ -82,7 +84,7 @@ class Answering:
         self.asked.append(words)
         self.headers = dict(handler.headers)
         what = "errors" if "bad" in words else "requests"
-        if words.startswith("count("):
+        if any(mark in words for mark in ("count(bad", "exclude_null", "IS NOT NULL")):
             what = "known"
         answer = self.raw
         if answer is None:
@@ -99,23 +101,25 @@ def clock() -> Callable[[], datetime]:
     return lambda: next(instants)
 
 
-def sources(client: httpx.Client) -> dict[str, MetricSource]:
+def sources(client: httpx.Client, queries: dict[str, str]) -> dict[str, MetricSource]:
     return {
-        "prometheus": PrometheusMetrics(client, QUERIES, clock=clock()),
-        "datadog": DatadogMetrics(client, QUERIES, clock=clock()),
-        "newrelic": NewRelicMetrics(client, QUERIES, account=7, clock=clock()),
-        "sentry": SentryMetrics(client, QUERIES, organisation="a/b", clock=clock()),
+        "prometheus": PrometheusMetrics(client, queries, clock=clock()),
+        "datadog": DatadogMetrics(client, queries, clock=clock()),
+        "newrelic": NewRelicMetrics(client, queries, account=7, clock=clock()),
+        "sentry": SentryMetrics(client, queries, organisation="a/b", clock=clock()),
     }
 
 
 @contextmanager
-def opened(name: str) -> Iterator[tuple[MetricSource, Answering]]:
+def opened(
+    name: str, queries: dict[str, str] = QUERIES
+) -> Iterator[tuple[MetricSource, Answering]]:
     shapes: dict[str, Shape] = {
         "prometheus": prometheus, "datadog": datadog, "newrelic": newrelic, "sentry": sentry,
     }  # fmt: skip
     server = Answering(shapes[name])
     with serving(server) as url, httpx.Client(base_url=url, timeout=5) as client:
-        source = sources(client)[name]
+        source = sources(client, queries)[name]
         source.mark(GREEN)
         yield source, server
 
@@ -161,7 +165,7 @@ def test_an_answer_that_is_none_is_lost_whatever_it_is(name: str, status: int, r
 @EVERY
 def test_a_server_that_is_away_is_lost(name: str) -> None:
     with httpx.Client(base_url="http://127.0.0.1:1", timeout=1) as client:
-        source = sources(client)[name]
+        source = sources(client, QUERIES)[name]
         source.mark(GREEN)
         with pytest.raises(MetricsLost, match="does not answer"):
             source.counts(GREEN)
@@ -211,6 +215,114 @@ def test_a_query_s_selectors_are_asked_for_whatever_their_values(
     query: str, asked: list[str]
 ) -> None:
     assert list(controls(query)) == asked
+
+
+def test_small_parts_of_errors_come_to_something() -> None:
+    """A hundred points of 0.4 errors, beside ten requests each."""
+    with opened("datadog") as (source, server):
+
+        def shape(what: str, number: float | None) -> Any:
+            value = 10 if what == "requests" else 0.4
+            return {"series": [{"pointlist": [[float(at), value] for at in range(100)]}]}
+
+        server.shape = shape
+        assert source.counts(GREEN) == Counts(requests=1000, errors=40)
+
+
+@pytest.mark.parametrize(
+    ("name", "errors", "nothing"),
+    [
+        ("datadog", "sum:bad.errors{service:hims,version:{slot}}.as_count()", None),
+        ("newrelic", "SELECT count(*) FROM bad WHERE slot = '{slot}'", 0),
+    ],
+)
+def test_errors_of_a_name_that_nobody_ever_reported_are_lost(
+    name: str, errors: str, nothing: float | None
+) -> None:
+    with opened(name, QUERIES | {"errors": errors}) as (source, server):
+        server.numbers |= {"errors": nothing, "known": nothing}
+        with pytest.raises(MetricsLost, match=r"neither does .*misspelt.*metrics\.errors"):
+            source.counts(GREEN)
+        server.numbers["known"] = 7
+        assert source.counts(GREEN) == Counts(requests=200, errors=0)
+        # What is known stays so: thirty days are not looked through at every look.
+        asked = len(server.asked)
+        source.counts(GREEN)
+        assert len(server.asked) == asked + 2
+
+
+def test_a_control_looks_thirty_days_back_and_at_both_slots() -> None:
+    errors = "sum:bad.errors{version:{slot}}.as_count()"
+    with opened("datadog", QUERIES | {"errors": errors}) as (source, server):
+        server.numbers["errors"] = None
+        source.counts(GREEN)
+        begin, end, query = server.asked[-1].strip().split(maxsplit=2)
+        assert int(end) - int(begin) == 30 * 24 * 3600
+        assert query == "exclude_null(sum:bad.errors{*} by {version})"
+
+
+@pytest.mark.parametrize(
+    ("query", "asked"),
+    [
+        (
+            "sum:a.b{service:x:1,!env:dev} by {host}.as_count()",
+            ["exclude_null(sum:a.b{*} by {service})"],
+        ),
+        (
+            "sum:a{*} + sum:c{x:1 AND y IN (p,q) AND NOT z:2 AND w NOT IN (r)}",
+            [
+                "sum:a{*}",
+                "exclude_null(sum:c{*} by {x})",
+                "exclude_null(sum:c{*} by {y})",
+            ],
+        ),
+        ("0", []),
+    ],
+)
+def test_a_datadog_query_s_metrics_are_asked_for_by_each_tag(query: str, asked: list[str]) -> None:
+    assert list(datadog_source.controls(query)) == asked
+
+
+@pytest.mark.parametrize(
+    ("query", "of", "asked"),
+    [
+        ("SELECT count(*) FROM T WHERE a = 'x' AND b.c IS TRUE", "T", ["a", "b.c"]),
+        ("FROM T SELECT filter(count(*), WHERE bad) WHERE a LIKE 'FROM x--y'", "T", ["a", "bad"]),
+        (
+            "select sum(n) from `My T`, B where numeric(code) >= 500 and NOT (x = 1) and y != 'a' "
+            "and z NOT IN (1) and w IS NULL // v = 1",
+            "`My T`, B",
+            ["n", "code"],
+        ),
+    ],
+)
+def test_an_nrql_query_s_attributes_are_asked_for_whatever_their_values(
+    query: str, of: str, asked: list[str]
+) -> None:
+    found = [control.removeprefix("SELECT count(*) FROM ") for control in nrql.controls(query)]
+    assert found == [f"{of} WHERE {name} IS NOT NULL" for name in asked]
+
+
+@pytest.mark.parametrize(
+    ("query", "asked"),
+    [
+        ("SELECT count(*) FROM T", ["SELECT count(*) FROM T"]),
+        (
+            "SELECT sum(a.errors) FROM Metric",
+            ["SELECT count(*) FROM Metric WHERE metricName = 'a.errors'"],
+        ),
+        (
+            "SELECT count(*) FROM Metric WHERE metricName = 'a.b'",
+            ["SELECT count(*) FROM Metric WHERE metricName = 'a.b'"],
+        ),
+        ("SELECT sum(n) FROM (SELECT count(*) AS n FROM T)", []),
+        ("SELECT count(*) FROM lookup(t) WHERE a = 1", []),
+    ],
+)
+def test_an_nrql_query_s_data_are_asked_for_as_far_as_they_can_be_told(
+    query: str, asked: list[str]
+) -> None:
+    assert list(nrql.controls(query)) == asked
 
 
 def test_more_than_one_series_is_refused() -> None:
