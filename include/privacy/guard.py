@@ -92,6 +92,8 @@ class Guard:
     def objection(self, text: str) -> str | None:
         """Return why a text cannot stay as it is, None where it can; nothing of it is quoted."""
         found = self.find(text)
+        if not found and len(text) > MOST:
+            return f"is longer than the {MOST:,} characters that are looked through; shorten it"
         if not found:
             return None
         kinds = ", ".join(

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import ExitStack, closing
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import TaskSuccessEvent, TriggerEvent
@@ -68,7 +68,8 @@ class WindowEntryTrigger(CalendarTrigger):
         try:
             # Asked of the triggerer's supervisor, which answers between other things.
             self._ledger_url = connections.database_url(connections.LEDGER)
-            with closing(self._ledger()) as ledger, ledger.read() as connection:
+            ledger = _ledger(self._ledger_url)
+            with ledger.read() as connection:
                 file = calendar_file(board({"ti": self.task_instance}, ledger))
                 whole_calendar(file, connection, name=self.file)
         except Exception as error:
@@ -78,35 +79,34 @@ class WindowEntryTrigger(CalendarTrigger):
     def _enter(self) -> tuple[Ledger, dict[str, Any]] | None:
         from include.releases.phases.window import Wait, enter_window
 
-        with ExitStack() as unless_entered:
-            try:
-                ledger = self._ledger()
-                unless_entered.callback(ledger.close)
-                outcome = enter_window(board({"ti": self.task_instance}, ledger))
-            except Exception as error:
-                self.log.warning("the window is not entered here, the task tries again: %s", error)
-                return None
-            if isinstance(outcome, Wait) or not outcome.ok:
-                return None
-            unless_entered.pop_all()
+        try:
+            ledger = _ledger(self._ledger_url or connections.database_url(connections.LEDGER))
+            outcome = enter_window(board({"ti": self.task_instance}, ledger))
+        except Exception as error:
+            self.log.warning("the window is not entered here, the task tries again: %s", error)
+            return None
+        if isinstance(outcome, Wait) or not outcome.ok:
+            return None
         self.log.info("%s", outcome.message)
         return ledger, {"message": outcome.message, "reason": outcome.reason}
 
-    def _ledger(self) -> Ledger:
-        from include.ledger import Ledger
 
-        return Ledger(self._ledger_url) if self._ledger_url else connections.ledger()
+@cache
+def _ledger(url: str) -> Ledger:
+    """Return the ledger that all trains of this process share, with what it has learnt to ask."""
+    from include.ledger import Ledger
+
+    return Ledger(url)
 
 
 async def _deliver(ledger: Ledger) -> None:
-    with closing(ledger):
-        if _Courier.waits:
-            return
-        _Courier.waits = True
-        try:
-            await asyncio.sleep(_LATER)
-        finally:
-            # Before it begins: what is queued from here on, another one delivers.
-            _Courier.waits = False
-        # Not on the thread on which others enter: a channel may hang.
-        await sync_to_async(deliver_calmly, thread_sensitive=False)(ledger)
+    if _Courier.waits:
+        return
+    _Courier.waits = True
+    try:
+        await asyncio.sleep(_LATER)
+    finally:
+        # Before it begins: what is queued from here on, another one delivers.
+        _Courier.waits = False
+    # Not on the thread on which others enter: a channel may hang.
+    await sync_to_async(deliver_calmly, thread_sensitive=False)(ledger)

@@ -136,6 +136,14 @@ def test_hostile_texts_are_answered(text: str) -> None:
     assert GUARD.redact(text)
 
 
+def test_what_is_too_long_to_be_looked_through_is_not_let_in() -> None:
+    conf = {"implementation": {"conf": {"note": "x" * 20_000 + " 123-45-6789"}}}
+    ((path, said),) = objections(GUARD, conf)
+    assert path == ("implementation", "conf", "note")
+    assert "longer than the 20,000 characters" in said
+    assert objections(GUARD, {"note": "x" * 20_000}) == []
+
+
 def test_every_text_of_a_change_is_screened_and_named_by_its_key(config: ConfigCopy) -> None:
     content = {
         "title": "Portal for 123-45-6789",
