@@ -174,6 +174,64 @@ def test_a_run_by_hand_is_about_the_window_that_is_open_or_the_next() -> None:
     assert (inside.start, inside.end) == (utc("2026-11-28T07:00Z"), utc("2026-11-28T09:00Z"))
 
 
+HELD_BACK = """
+timezone: America/New_York
+windows:
+  a: {rrule: FREQ=DAILY, start: "02:00", end: "06:00", systems: [a]}
+  b: {rrule: FREQ=DAILY, start: "03:00", end: "04:00", systems: [b]}
+blackouts:
+  x: {start: 2026-12-05T00:00, end: 2026-12-05T05:00, systems: [a], reason: why}
+"""
+
+
+@pytest.mark.parametrize("catchup", [True, False])
+def test_a_slot_that_a_blackout_holds_back_does_not_hold_back_the_others(catchup: bool) -> None:
+    begun = {"catchup": catchup, "start": "2026-12-05T00:00Z", "end": "2026-12-06T08:00Z"}
+    with time_machine.travel(utc("2026-12-05T00:00Z"), tick=False) as clock:
+        found = []
+        for info in runs(windows(HELD_BACK), **begun):
+            found.append(info)
+            # The scheduler asks for the next run once this one has begun.
+            clock.move_to(info.run_after)
+    assert [(f"{info.run_after:%dT%H}", f"{info.data_interval.start:%dT%H}") for info in found] == [
+        ("05T08", "05T08"),
+        ("05T10", "05T07"),  # a's, once the blackout is over
+        ("06T07", "06T07"),
+        ("06T08", "06T08"),
+    ]
+
+
+def test_the_run_of_slots_that_start_together_is_not_made_again_once_one_of_them_is_over() -> None:
+    more = '  c: {rrule: FREQ=DAILY, start: "02:30", end: "03:30", systems: [c]}\nblackouts:'
+    text = HELD_BACK.replace('"03:00"', '"02:00"').replace("blackouts:", more)
+    found = []
+    last = None
+    for now in ("2026-12-05T07:00Z", "2026-12-05T07:30Z", "2026-12-05T09:30Z"):
+        info = next_run(windows(text), now, last)
+        assert info is not None
+        found.append(f"{info.run_after:%dT%H:%M}")
+        last = info.data_interval
+    # At 09:30 b is over and a, which started with it, has still to open.
+    assert found == ["05T07:00", "05T07:30", "06T07:00"]
+
+
+@pytest.mark.parametrize(
+    ("at", "start"),
+    [
+        ("2026-12-05T07:30Z", "2026-12-05T08:00Z"),  # a is closed until 10:00, b opens sooner
+        ("2026-12-05T08:30Z", "2026-12-05T08:00Z"),
+        ("2026-12-05T09:00Z", "2026-12-05T07:00Z"),
+        ("2026-12-05T10:30Z", "2026-12-05T07:00Z"),
+        ("2026-12-06T08:30Z", "2026-12-06T07:00Z"),  # both are open
+    ],
+)
+def test_a_run_by_hand_is_not_about_a_window_that_is_closed_while_another_is_open(
+    at: str, start: str
+) -> None:
+    found = windows(HELD_BACK).infer_manual_data_interval(run_after=pendulum.instance(utc(at)))
+    assert found.start == utc(start)
+
+
 @pytest.mark.parametrize("text", ["windows: [", "timezone: EST\nwindows: {}", "", "\x00"])
 def test_a_calendar_that_cannot_be_used_opens_nothing(text: str) -> None:
     with pytest.raises(ConfigError):

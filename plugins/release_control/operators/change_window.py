@@ -84,9 +84,10 @@ class _Attendant:
             return found
         # The same at every try: by when the run was to begin, not by when it is looked at.
         begun = plain(run.run_after)
-        for opening in Openings(load_calendar(self.file, name=self.label)).after(begun):
-            return Attended(span=Span(opening.start, opening.end))
-        raise RequestError("the calendar has no opening ahead; give start and end in the conf")
+        opening = Openings(load_calendar(self.file, name=self.label)).around(begun)
+        if opening is None:
+            raise RequestError("the calendar has no opening ahead; give start and end in the conf")
+        return Attended(span=Span(opening.start, opening.end))
 
 
 class AnnounceOpeningOperator(BaseOperator):

@@ -15,7 +15,8 @@ class ChangeWindowTimetable(Timetable):
 
     The data interval is the slot with its true ends, whatever the clocks do meanwhile. A slot that
     a blackout or a holiday closes for everybody has no run, one that is closed at first has its run
-    when it opens. What is entered into the ledger is the run's to ask, not the schedule's.
+    when it opens, behind the runs of slots that open meanwhile. What is entered into the ledger is
+    the run's to ask, not the schedule's.
 
     Without catch-up a run begins late, when nobody was there at the opening, as long as the window
     is open; a window that has closed is not opened again. With catch-up every opening since the
@@ -49,9 +50,10 @@ class ChangeWindowTimetable(Timetable):
 
     def infer_manual_data_interval(self, *, run_after: Any) -> DataInterval:
         """Return the slot that a run by hand is about: the one that is open, else the next."""
-        for opening in openings_of(self.text, self.calendar).after(plain(run_after)):
-            return DataInterval(pendulum_of(opening.start), pendulum_of(opening.end))
-        return DataInterval.exact(run_after)
+        opening = openings_of(self.text, self.calendar).around(plain(run_after))
+        if opening is None:
+            return DataInterval.exact(run_after)
+        return DataInterval(pendulum_of(opening.start), pendulum_of(opening.end))
 
     def next_dagrun_info(
         self,
@@ -67,9 +69,7 @@ class ChangeWindowTimetable(Timetable):
             since = last or earliest or utc_now()
         else:
             since = utc_now() if last is None else max(last, utc_now())
-        for opening in openings_of(self.text, self.calendar).after(since):
-            if last is not None and opening.start <= last:
-                continue
+        for opening in openings_of(self.text, self.calendar).after(since, last=last):
             if earliest is not None and opening.opens < earliest:
                 continue
             if latest is not None and opening.opens > latest:

@@ -113,6 +113,23 @@ def test_what_is_due_is_started_with_its_change(hall: Station, airflow: Airflow)
     assert start() == {"started": [key]}
 
 
+def test_a_run_without_an_interval_is_about_the_window_that_is_open(hall: Station) -> None:
+    """And not about one that started before it and is held back by a blackout."""
+    path = hall.settings.config_file("calendar.yaml")
+    path.write_text("""
+timezone: America/New_York
+windows:
+  a: {rrule: FREQ=WEEKLY;BYDAY=SA, start: "01:00", end: "06:00", systems: [a]}
+  b: {rrule: FREQ=WEEKLY;BYDAY=SA, start: "02:00", end: "04:00", systems: [b]}
+blackouts:
+  x: {start: 2026-11-28T00:00, end: 2026-11-28T05:00, systems: [a], reason: why}
+""")
+    with pytest.raises(TaskDeferred) as deferred:
+        start(context(None, after=IN_WINDOW))
+    opening = deferred.value.trigger.serialize()[1]["opening"]
+    assert opening == [OPENING.isoformat(), ENDS.isoformat()]
+
+
 @pytest.mark.parametrize("killed", ["before it is written", "before Airflow", "before the end"])
 def test_whenever_it_is_killed_each_change_has_one_run(
     hall: Station, airflow: Airflow, monkeypatch: pytest.MonkeyPatch, killed: str
