@@ -6,6 +6,7 @@ where it stands, so that no file can grow, and a megabyte takes a second or two.
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import yaml
@@ -20,6 +21,7 @@ MAX_PROBLEMS = 50
 Path_ = tuple[str | int, ...]
 
 _TAG = "tag:yaml.org,2002:"
+_EXPONENT = re.compile(r"-?(0|[1-9][0-9]*)[eE][+-]?[0-9]+")
 # What PyYAML's constructors raise, beside their own errors, for a value that its tag does not fit.
 _UNREADABLE = (yaml.YAMLError, ValueError, ArithmeticError, LookupError, AttributeError, TypeError)
 
@@ -135,7 +137,10 @@ class YamlText:
     def _tag(self, event: Any) -> str:
         if event.tag is not None and event.tag != "!":
             return str(event.tag)
-        return str(self._loader.resolve(yaml.ScalarNode, event.value, event.implicit))
+        found = str(self._loader.resolve(yaml.ScalarNode, event.value, event.implicit))
+        # YAML 1.1 wants a point in it; JSON and YAML 1.2 do not.
+        plain = found == _TAG + "str" and event.implicit[0]
+        return _TAG + "float" if plain and _EXPONENT.fullmatch(event.value) else found
 
     def _scalar(self, event: Any, path: Path_) -> Any:
         tag = self._tag(event)

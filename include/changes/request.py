@@ -310,7 +310,11 @@ def _contradictions(document: Document, known: Known, wrong: set[str]) -> Iterat
     for path, message in (
         *_references(data, known, wrong),
         *(item for item in _unsignable(data, ()) if ".".join(map(str, item[0])) not in wrong),
-        *objections(known.guard, data),
+        *(
+            item
+            for item in objections(known.guard, data)
+            if ".".join(map(str, item[0])) not in wrong
+        ),
     ):
         yield document.problem(path, message)
     for key in ("approvals_required", "implementers"):

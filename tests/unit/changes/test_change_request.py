@@ -109,6 +109,16 @@ def test_what_was_asked_for_can_be_read_again(catalogue: Catalogue, work: str) -
     assert again["implementation"] == found["implementation"]
 
 
+@pytest.mark.parametrize("number", [0.00001, 1e22, -1e-7, 0.5, 3])
+def test_a_number_of_a_form_stays_a_number(catalogue: Catalogue, number: float) -> None:
+    work = {"kind": "dag", "dag_id": "x", "conf": {"share": number, "word": "1e5"}}
+    request = request_of(
+        {"request": {"title": "t", "type": "normal", "implementation": work}}, catalogue
+    )
+    found = request.model_dump(mode="json")["implementation"]["conf"]
+    assert found == {"share": number, "word": "1e5"}
+
+
 def test_a_list_of_very_many_is_refused_before_it_is_looked_through(catalogue: Catalogue) -> None:
     # Named with what was meant, each of these would take a millisecond.
     many = ", ".join(f"p{number}" for number in range(100_000))
