@@ -62,6 +62,15 @@ def require_fence(where: str, fence: int, seen: int) -> None:
         )
 
 
+def require_newest(where: str, fence: int, seen: int) -> None:
+    """Raise FencedOff if a newer fence has been used while this one's work was on its way."""
+    if fence < seen:
+        raise FencedOff(
+            f"{where}: while this permit (fence {fence}) was at work, a newer one ({seen}) has "
+            "begun; what is there now is for the newer one to look at"
+        )
+
+
 def ask_health(service: Service, address: str, *, running: bool, held: Artefact | None) -> Health:
     """Return how a slot is, as its own answers say."""
     if held is None and not running:
@@ -100,6 +109,12 @@ def artefact_of(service: str, notes: Mapping[str, str], image: str) -> Artefact 
     if not version or not notes.get(DIGEST) or not pinned:
         return None
     return Artefact(service=service, version=version, digest=pinned, path=Path("/nowhere"))
+
+
+def same(held: Artefact | None, artefact: Artefact) -> bool:
+    """Tell whether a slot holds this artefact."""
+    wanted = artefact.version, artefact.digest
+    return held is not None and (held.version, held.digest) == wanted
 
 
 def wait_until(done: Callable[[], bool], seconds: float, explain: Callable[[], str]) -> None:

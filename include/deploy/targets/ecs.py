@@ -3,6 +3,10 @@
 A slot is an ECS service with its target group. An artefact is deployed as a new revision of the
 service's task definition whose image is named by digest, never by tag. The fence is a tag of the
 listener. Clients are boto3's, handed in.
+
+AWS takes no condition with these writes. So the fence is looked at right before each and again
+afterwards: a deploy that a newer one has overtaken raises FencedOff, but what it wrote in that
+instant stands until the newer one looks at what it is about to switch to, or reconciling does.
 """
 
 from __future__ import annotations
@@ -22,7 +26,9 @@ from include.deploy.targets.cloud import (
     named,
     percent,
     require_fence,
+    require_newest,
     require_shares,
+    same,
     variable,
     wait_until,
 )
@@ -72,15 +78,11 @@ class EcsTarget:
     def stage(self, artefact: Artefact, slot: Colour, fence: int) -> None:
         """Register a revision with the image's digest, deploy it, and wait until it is steady."""
         self._advance(fence)
-        held = self.staged(slot)
-        there = held is not None and (held.version, held.digest) == (
-            artefact.version, artefact.digest,
-        )  # fmt: skip
         # ECS starts no more tasks of a deployment that it has given up: a retry asks for another.
-        if not there or self._given_up(slot):
-            if self.weights()[slot]:
-                raise TargetError(f"{named(self._where.services, slot)} serves and can't be staged")
+        if not same(self.staged(slot), artefact) or self._given_up(slot):
+            self._require_idle(slot, fence, "staged over")
             revision = self._register(artefact, slot)
+            self._require_idle(slot, fence, "staged over")
             self._call(
                 self._ecs.update_service,
                 cluster=self._where.cluster,
@@ -94,7 +96,7 @@ class EcsTarget:
                 },
             )
         wait_until(
-            lambda: self._steady(slot, artefact), self._timeout, lambda: self._unsteady(slot)
+            lambda: self._steady(slot, artefact, fence), self._timeout, lambda: self._unsteady(slot)
         )
 
     def health(self, slot: Colour) -> Health:
@@ -132,11 +134,12 @@ class EcsTarget:
                     f"{named(self._where.services, slot)} has no healthy target, so the traffic "
                     "stays where it is"
                 )
+        actions = self._with_shares(wanted)
+        require_fence(self._service.name, fence, self._seen())
         self._call(
-            self._elb.modify_listener,
-            ListenerArn=self._where.listener,
-            DefaultActions=self._with_shares(wanted),
+            self._elb.modify_listener, ListenerArn=self._where.listener, DefaultActions=actions
         )
+        require_newest(self._service.name, fence, self._seen())
         found = self.weights()
         if found != wanted:
             raise TargetError(f"{self._where.listener} was given {wanted} and says {found}")
@@ -184,8 +187,7 @@ class EcsTarget:
     def retire(self, slot: Colour, fence: int) -> None:
         """Scale a slot that has no traffic to nothing."""
         self._advance(fence)
-        if self.weights()[slot]:
-            raise TargetError(f"{named(self._where.services, slot)} serves and can't be retired")
+        self._require_idle(slot, fence, "retired")
         self._call(
             self._ecs.update_service,
             cluster=self._where.cluster,
@@ -193,7 +195,7 @@ class EcsTarget:
             desiredCount=0,
         )
         wait_until(
-            lambda: not self._described(slot)["runningCount"],
+            lambda: self._has_ended(slot, fence),
             self._timeout,
             lambda: f"{named(self._where.services, slot)} does not end",
         )
@@ -220,19 +222,31 @@ class EcsTarget:
         }
 
     def _advance(self, fence: int) -> None:
-        """Record the fence on the listener. Tags have no compare-and-set: two that come at the
-        same instant are kept apart by the permit, of which one is in force."""
-        arn = self._where.listener
-        answer = self._call(self._elb.describe_tags, ResourceArns=[arn])
-        tags = {tag["Key"]: tag["Value"] for tag in answer["TagDescriptions"][0]["Tags"]}
-        seen = int(tags.get(FENCE, "0"))
+        """Record the fence. Tags have no compare-and-set: two that come at the same instant are
+        kept apart by the permit, of which one is in force."""
+        seen = self._seen()
         require_fence(self._service.name, fence, seen)
         if fence > seen:
-            self._call(
-                self._elb.add_tags,
-                ResourceArns=[arn],
-                Tags=[{"Key": FENCE, "Value": str(fence)}],
-            )
+            self._record(fence)
+
+    def _seen(self) -> int:
+        """Return the highest fence that was recorded, on the listener."""
+        answer = self._call(self._elb.describe_tags, ResourceArns=[self._where.listener])
+        tags = {tag["Key"]: tag["Value"] for tag in answer["TagDescriptions"][0]["Tags"]}
+        return int(tags.get(FENCE, "0"))
+
+    def _record(self, fence: int) -> None:
+        tag = {"Key": FENCE, "Value": str(fence)}
+        self._call(self._elb.add_tags, ResourceArns=[self._where.listener], Tags=[tag])
+
+    def _require_idle(self, slot: Colour, fence: int, done: str) -> None:
+        """Look once more, right before a write, for a newer permit and for traffic."""
+        require_fence(self._service.name, fence, self._seen())
+        if self.weights()[slot]:
+            raise TargetError(f"{self._named(slot)} serves and can't be {done}")
+
+    def _named(self, slot: Colour) -> str:
+        return named(self._where.services, slot)
 
     def _register(self, artefact: Artefact, slot: Colour) -> str:
         present = self._definition(self._described(slot)["taskDefinition"])
@@ -263,17 +277,23 @@ class EcsTarget:
         )
         return str(answer["taskDefinition"]["taskDefinitionArn"])
 
-    def _steady(self, slot: Colour, artefact: Artefact) -> bool:
-        if self._given_up(slot):
-            raise TargetError(self._unsteady(slot))
+    def _steady(self, slot: Colour, artefact: Artefact, fence: int) -> bool:
+        given_up = self._given_up(slot)
         found = self._described(slot)
         held = self.staged(slot)
+        require_newest(self._named(slot), fence, self._seen())
+        if given_up:
+            raise TargetError(self._unsteady(slot))
         return (
-            held is not None
-            and held.digest == artefact.digest
+            same(held, artefact)
             and len(found["deployments"]) == 1
             and found["runningCount"] >= found["desiredCount"] > 0
         )
+
+    def _has_ended(self, slot: Colour, fence: int) -> bool:
+        ended = not self._described(slot)["runningCount"]
+        require_newest(self._named(slot), fence, self._seen())
+        return ended
 
     def _given_up(self, slot: Colour) -> bool:
         deployments = self._described(slot)["deployments"]
@@ -288,7 +308,9 @@ class EcsTarget:
             f"{item.get('rolloutStateReason', '')}".strip(": ")
             for item in found["deployments"]
         )
-        return f"{found['serviceName']} is not steady ({states}) {events}".strip()
+        held = self.staged(slot)
+        holds = f"with {held.version} ({held.digest}) " if held else ""
+        return f"{found['serviceName']} is not steady {holds}({states}) {events}".strip()
 
     def _takes_traffic(self, slot: Colour) -> bool:
         answer = self._call(

@@ -6,7 +6,8 @@ after the last: the first pause is a staged slot, `set_weights` continues it or 
 the last pause keeps the old revision until its slot is retired. What nobody answers before traffic
 has moved is rolled back by ECS, what nobody answers after it is kept.
 
-A slot is a target group. The fence is a tag of the service.
+A slot is a target group. The fence is a tag of the service, and guards as in `ecs`; beyond that, an
+answer names the deployment and the pause that it is for, and ECS refuses it for any other.
 """
 
 from __future__ import annotations
@@ -21,7 +22,9 @@ from include.deploy.targets.cloud import (
     ask_health,
     named,
     require_fence,
+    require_newest,
     require_shares,
+    same,
     wait_until,
 )
 from include.deploy.targets.ecs import EcsTarget, is_forward
@@ -58,12 +61,11 @@ class EcsNativeTarget(EcsTarget):
     def stage(self, artefact: Artefact, slot: Colour, fence: int) -> None:
         """Start a deployment of the image by digest and wait until it pauses before its traffic."""
         self._advance(fence)
-        held = self.staged(slot)
-        if held is None or (held.version, held.digest) != (artefact.version, artefact.digest):
-            if self.weights()[slot]:
-                raise TargetError(f"{self._named(slot)} serves and can't be staged")
-            self._end_deployment(slot)
+        if not same(self.staged(slot), artefact):
+            self._require_idle(slot, fence, "staged over")
+            self._end_deployment(slot, fence)
             revision = self._register(artefact, slot.other)
+            self._require_idle(slot, fence, "staged over")
             self._call(
                 self._ecs.update_service,
                 cluster=self._where.cluster,
@@ -72,7 +74,7 @@ class EcsNativeTarget(EcsTarget):
                 desiredCount=self._where.tasks,
                 deploymentConfiguration=self._paused(),
             )
-        wait_until(lambda: self._ready_in(slot, artefact), self._timeout, self._said)
+        wait_until(lambda: self._ready_in(slot, artefact, fence), self._timeout, self._said)
 
     def health(self, slot: Colour) -> Health:
         """Return how the slot is now."""
@@ -102,7 +104,7 @@ class EcsNativeTarget(EcsTarget):
         if new is None:
             raise TargetError(f"{self._name} has no deployment under way that could move traffic")
         if wanted[new] == 0:
-            self._answer("ROLLBACK")
+            self._answer("ROLLBACK", fence)
             wait_until(lambda: self._under_way() is None, self._timeout, self._said)
         elif wanted[new] < present[new] or wanted[new] not in (self._canary, 100):
             raise TargetError(
@@ -111,7 +113,8 @@ class EcsNativeTarget(EcsTarget):
                 f"not to {wanted[new]} %; the shares of the environment have to say the same"
             )
         else:
-            self._go_on(new, wanted[new])
+            self._go_on(new, wanted[new], fence)
+        require_newest(self._name, fence, self._seen())
         found = self.weights()
         if found != wanted:
             raise TargetError(f"{self._name} was to have {wanted} and has {found}")
@@ -124,9 +127,8 @@ class EcsNativeTarget(EcsTarget):
     def retire(self, slot: Colour, fence: int) -> None:
         """End the deployment that keeps the slot: rolled back before its switch, finished after."""
         self._advance(fence)
-        if self.weights()[slot]:
-            raise TargetError(f"{self._named(slot)} serves and can't be retired")
-        self._end_deployment(slot)
+        self._require_idle(slot, fence, "retired")
+        self._end_deployment(slot, fence)
 
     @property
     def _name(self) -> str:
@@ -171,17 +173,17 @@ class EcsNativeTarget(EcsTarget):
             }
         return told
 
-    def _advance(self, fence: int) -> None:
-        """Record the fence on the service; as with a listener's tags, the permit keeps two that
-        come at the same instant apart."""
+    def _seen(self) -> int:
+        """Return the highest fence that was recorded, on the service."""
         arn = self._described(Colour.BLUE)["serviceArn"]
         answer = self._call(self._ecs.list_tags_for_resource, resourceArn=arn)
         tags = {tag["key"]: tag["value"] for tag in answer.get("tags", ())}
-        seen = int(tags.get(FENCE, "0"))
-        require_fence(self._service.name, fence, seen)
-        if fence > seen:
-            tag = {"key": FENCE, "value": str(fence)}
-            self._call(self._ecs.tag_resource, resourceArn=arn, tags=[tag])
+        return int(tags.get(FENCE, "0"))
+
+    def _record(self, fence: int) -> None:
+        arn = self._described(Colour.BLUE)["serviceArn"]
+        tag = {"key": FENCE, "value": str(fence)}
+        self._call(self._ecs.tag_resource, resourceArn=arn, tags=[tag])
 
     def _forward(self) -> list[dict[str, Any]]:
         rule = self._native.rule
@@ -265,7 +267,7 @@ class EcsNativeTarget(EcsTarget):
                 return str(hook["hookId"])
         return None
 
-    def _answer(self, action: str) -> None:
+    def _answer(self, action: str, fence: int) -> None:
         """Answer the pause that the deployment is in, or comes to; no answer to what has ended."""
         hooks: list[str] = []
 
@@ -276,18 +278,24 @@ class EcsNativeTarget(EcsTarget):
 
         wait_until(arrived, self._timeout, self._said)
         flight = self._under_way()
+        # A newer deploy's pause must not be answered by whoever has waited for another.
+        require_fence(self._name, fence, self._seen())
         if hooks and flight is not None:
-            self._call(
-                self._ecs.continue_service_deployment,
-                serviceDeploymentArn=flight["serviceDeploymentArn"],
-                hookId=hooks[-1],
-                action=action,
-            )
+            try:
+                self._call(
+                    self._ecs.continue_service_deployment,
+                    serviceDeploymentArn=flight["serviceDeploymentArn"],
+                    hookId=hooks[-1],
+                    action=action,
+                )
+            except TargetError:
+                require_newest(self._name, fence, self._seen())
+                raise
 
-    def _go_on(self, new: Colour, share: int) -> None:
+    def _go_on(self, new: Colour, share: int, fence: int) -> None:
         while self.weights()[new] < share:
             before = self._awaiting()
-            self._answer("CONTINUE")
+            self._answer("CONTINUE", fence)
             wait_until(
                 lambda before=before: (  # type: ignore[misc]
                     self.weights()[new] >= share
@@ -300,17 +308,18 @@ class EcsNativeTarget(EcsTarget):
             if self._under_way() is None and self.weights()[new] < share:
                 raise TargetError(self._said())
 
-    def _end_deployment(self, slot: Colour) -> None:
+    def _end_deployment(self, slot: Colour, fence: int) -> None:
         """End what is under way so that `slot`, which has no traffic, is empty."""
         new = self._new_slot()
         if new is None:
             return
-        self._answer("ROLLBACK" if new is slot else "CONTINUE")
+        self._answer("ROLLBACK" if new is slot else "CONTINUE", fence)
         wait_until(lambda: self._under_way() is None, self._timeout, self._said)
 
-    def _ready_in(self, slot: Colour, artefact: Artefact) -> bool:
+    def _ready_in(self, slot: Colour, artefact: Artefact, fence: int) -> bool:
         flight = self._under_way()
         held = self.staged(slot)
+        require_newest(self._named(slot), fence, self._seen())
         if flight is None and (held is None or held.digest != artefact.digest):
             raise TargetError(self._said())
         return held is not None and held.digest == artefact.digest and bool(self._awaiting())

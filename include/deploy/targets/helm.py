@@ -5,6 +5,9 @@ what is there is read back from the cluster, and traffic is the route's, as in `
 chart has to take the values that charts commonly take:
 
     image: {repository, digest}   replicaCount   podAnnotations: {…}   env: [{name, value}, …]
+
+Helm's writes carry no condition. The fence is looked at right before each and after it: an upgrade
+that a newer permit has overtaken raises FencedOff, but what it wrote in that instant stands.
 """
 
 from __future__ import annotations
@@ -19,7 +22,14 @@ from typing import Any
 import httpx
 
 from include.deploy.target import Artefact, Colour
-from include.deploy.targets.cloud import DIGEST, VERSION, named, wait_until
+from include.deploy.targets.cloud import (
+    DIGEST,
+    VERSION,
+    named,
+    require_fence,
+    require_newest,
+    wait_until,
+)
 from include.deploy.targets.kubernetes import KubernetesTarget
 from include.errors import TargetError
 from include.services.cloud import Helm
@@ -55,7 +65,7 @@ class HelmTarget(KubernetesTarget):
         self._clock = clock
         self._access = {**access, "HELM_NAMESPACE": namespace}
 
-    def _put(self, artefact: Artefact, slot: Colour) -> None:
+    def _put(self, artefact: Artefact, slot: Colour, fence: int) -> None:
         self._upgrade(
             slot,
             {
@@ -64,22 +74,20 @@ class HelmTarget(KubernetesTarget):
                 "podAnnotations": {VERSION: artefact.version, DIGEST: artefact.digest},
                 "env": self._variables(artefact),
             },
+            fence,
+            "staged over",
         )
         held = self.staged(slot)
         if held is None or held.digest != artefact.digest:
+            require_newest(self._service.name, fence, self._seen(self._route()))
             name = named(self._helm.releases, slot)
             raise TargetError(
                 f"helm has upgraded {name}, but its Deployment does not hold {artefact.version}: "
                 "the chart has to pass image.digest, podAnnotations, env and replicaCount on"
             )
 
-    def _empty(self, slot: Colour) -> None:
-        self._upgrade(slot, {"replicaCount": 0})
-        wait_until(
-            lambda: not self._deployment(slot)["spec"].get("replicas"),
-            self._timeout,
-            lambda: f"helm has not scaled {named(self._helm.releases, slot)} down",
-        )
+    def _empty(self, slot: Colour, fence: int) -> None:
+        self._upgrade(slot, {"replicaCount": 0}, fence, "retired")
 
     @property
     def _helm(self) -> Helm:
@@ -87,8 +95,13 @@ class HelmTarget(KubernetesTarget):
             raise TargetError(f"{self._service.name} is not installed by Helm")
         return self._where.helm
 
-    def _upgrade(self, slot: Colour, values: Mapping[str, Any]) -> None:
+    def _upgrade(self, slot: Colour, values: Mapping[str, Any], fence: int, done: str) -> None:
         """Upgrade the slot's release by these values; all others stay as they were set."""
+
+        def look() -> None:
+            require_fence(self._service.name, fence, self._seen(self._route()))
+            self._require_idle(slot, done)
+
         name, seconds = named(self._helm.releases, slot), max(1, round(self._timeout))
         command = [
             "upgrade", name, self._helm.chart, "--install", "--reuse-values",
@@ -96,17 +109,18 @@ class HelmTarget(KubernetesTarget):
         ]  # fmt: skip
         if self._helm.chart_version:
             command += ["--version", self._helm.chart_version]
+        look()
         ran = self._run(command, given=json.dumps(values))
         if ran.returncode != 0 and _OCCUPIED in ran.stderr:
+            self._await_end(name)
+            # Whom this has waited for may be a newer deploy.
+            look()
             self._free(name)
             ran = self._run(command, given=json.dumps(values))
         self._require(ran, f"helm upgrade {name}")
 
-    def _free(self, name: str) -> None:
-        """Take a release back from an upgrade that was killed: Helm keeps all others from it.
-
-        Until that upgrade's own timeout is over it may still be at work, and is waited for.
-        """
+    def _await_end(self, name: str) -> None:
+        """Wait until no upgrade is at work, at most until its own timeout must be over."""
 
         def over() -> bool:
             status, began = self._state(name)
@@ -114,6 +128,9 @@ class HelmTarget(KubernetesTarget):
 
         patience = timedelta(seconds=self._timeout + _SPARE)
         wait_until(over, patience.total_seconds(), lambda: f"{name} is upgraded by somebody else")
+
+    def _free(self, name: str) -> None:
+        """Take a release back from an upgrade that was killed: Helm keeps all others from it."""
         status, _ = self._state(name)
         if status == "pending-install":
             self._require(self._run(["uninstall", name]), f"helm uninstall {name}")

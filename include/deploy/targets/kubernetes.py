@@ -1,13 +1,14 @@
 """Kubernetes: two Deployments, and an HTTPRoute whose weights share the traffic out.
 
 Spoken over the API server's own REST. A slot's image is set as `kubectl set image` sets it, and is
-named by digest. The fence is an annotation of the route: changing it goes with the route's resource
-version, so of two writers one is refused by the server itself.
+named by digest. The fence is an annotation of the route and of both Deployments. Every write
+carries the resource version of what was read before the fence was looked at, so of two writers one
+is refused by the server itself, and what an older permit has prepared can't land late.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import httpx
@@ -22,7 +23,9 @@ from include.deploy.targets.cloud import (
     named,
     percent,
     require_fence,
+    require_newest,
     require_shares,
+    same,
     variable,
     wait_until,
 )
@@ -62,23 +65,22 @@ class KubernetesTarget:
 
     def staged(self, slot: Colour) -> Artefact | None:
         """Return what the slot holds, None when it is empty; a `kubectl set image` is seen."""
-        found = self._deployment(slot)
-        if not found["spec"].get("replicas"):
-            return None
-        notes = found["spec"]["template"]["metadata"].get("annotations") or {}
-        image = str(self._container(found).get("image") or "")
-        return artefact_of(self._service.name, notes, image)
+        return self._held(self._deployment(slot))
 
     def stage(self, artefact: Artefact, slot: Colour, fence: int) -> None:
-        """Set the image by digest, scale up, and wait until every replica is available."""
+        """Set the image by digest, scale up, and wait until every replica is available.
+
+        Raises FencedOff as soon as a newer permit has begun, TargetError when the slot then holds
+        something else.
+        """
         self._advance(fence)
-        held = self.staged(slot)
-        if held is None or (held.version, held.digest) != (artefact.version, artefact.digest):
-            if self.weights()[slot]:
-                name = named(self._where.deployments, slot)
-                raise TargetError(f"{name} serves and can't be staged over")
-            self._put(artefact, slot)
-        wait_until(lambda: self._available(slot), self._timeout, lambda: self._not_available(slot))
+        if not same(self.staged(slot), artefact):
+            self._put(artefact, slot, fence)
+        wait_until(
+            lambda: self._runs(artefact, slot, fence),
+            self._timeout,
+            lambda: self._not_available(slot),
+        )
 
     def health(self, slot: Colour) -> Health:
         """Return how the slot is now."""
@@ -114,7 +116,7 @@ class KubernetesTarget:
         if present == wanted:
             return
         for slot in Colour:
-            if wanted[slot] > present[slot] and not self._available(slot):
+            if wanted[slot] > present[slot] and not self._available(self._deployment(slot)):
                 raise TargetError(f"{self._not_available(slot)}; the traffic stays where it is")
         self._write_route(fence, wanted)
         found = self.weights()
@@ -147,23 +149,27 @@ class KubernetesTarget:
     def retire(self, slot: Colour, fence: int) -> None:
         """Scale a slot that has no traffic to nothing."""
         self._advance(fence)
-        name = named(self._where.deployments, slot)
-        if self.weights()[slot]:
-            raise TargetError(f"{name} serves and can't be retired")
-        self._empty(slot)
+        self._empty(slot, fence)
         wait_until(
-            lambda: not self._deployment(slot).get("status", {}).get("replicas"),
+            lambda: self._has_ended(slot, fence),
             self._timeout,
-            lambda: f"{name} does not end",
+            lambda: f"{named(self._where.deployments, slot)} does not end",
         )
 
-    def _put(self, artefact: Artefact, slot: Colour) -> None:
-        """Let the slot's Deployment hold `artefact`."""
-        self._patch(slot, self._staging(artefact))
+    def _put(self, artefact: Artefact, slot: Colour, fence: int) -> None:
+        """Let the slot's Deployment, which has no traffic, hold `artefact`."""
+        patch = self._staging(artefact)
+        self._write_slot(slot, fence, patch, lambda: self._require_idle(slot, "staged over"))
 
-    def _empty(self, slot: Colour) -> None:
-        """Let the slot's Deployment hold nothing."""
-        self._patch(slot, {"spec": {"replicas": 0}})
+    def _empty(self, slot: Colour, fence: int) -> None:
+        """Let the slot's Deployment, which has no traffic, hold nothing."""
+        patch = {"spec": {"replicas": 0}}
+        self._write_slot(slot, fence, patch, lambda: self._require_idle(slot, "retired"))
+
+    def _require_idle(self, slot: Colour, done: str) -> None:
+        if self.weights()[slot]:
+            name = named(self._where.deployments, slot)
+            raise TargetError(f"{name} serves and can't be {done}")
 
     def _variables(self, artefact: Artefact) -> list[dict[str, str]]:
         variables = {variable(name): value for name, value in self._placement.config.items()}
@@ -187,15 +193,38 @@ class KubernetesTarget:
             }
         }
 
-    def _available(self, slot: Colour) -> bool:
+    def _held(self, found: Mapping[str, Any]) -> Artefact | None:
+        if not found["spec"].get("replicas"):
+            return None
+        notes = found["spec"]["template"]["metadata"].get("annotations") or {}
+        image = str(self._container(found).get("image") or "")
+        return artefact_of(self._service.name, notes, image)
+
+    def _runs(self, artefact: Artefact, slot: Colour, fence: int) -> bool:
         found = self._deployment(slot)
+        name, held = found["metadata"]["name"], self._held(found)
+        require_newest(name, fence, self._seen(self._route()))
+        if not same(held, artefact):
+            there = f"{held.version} ({held.digest})" if held else "nothing"
+            raise TargetError(
+                f"{name} was given {artefact.version} ({artefact.digest}) and holds {there}; "
+                "somebody else has changed it meanwhile"
+            )
+        return self._available(found)
+
+    def _has_ended(self, slot: Colour, fence: int) -> bool:
+        found = self._deployment(slot)
+        require_newest(found["metadata"]["name"], fence, self._seen(self._route()))
+        return not found["spec"].get("replicas") and not found.get("status", {}).get("replicas")
+
+    def _available(self, found: Mapping[str, Any]) -> bool:
         status, wanted = found.get("status", {}), found["spec"].get("replicas", 0)
         if status.get("observedGeneration", 0) < found["metadata"]["generation"]:
             # What the controller says is about what was there before.
             return False
         for condition in status.get("conditions", ()):
             if condition["type"] == "Progressing" and condition["status"] == "False":
-                raise TargetError(self._not_available(slot))
+                raise TargetError(self._shortage(found))
         return bool(
             wanted
             and status.get("updatedReplicas") == wanted
@@ -204,14 +233,16 @@ class KubernetesTarget:
         )
 
     def _not_available(self, slot: Colour) -> str:
-        found = self._deployment(slot)
+        return self._shortage(self._deployment(slot))
+
+    def _shortage(self, found: Mapping[str, Any]) -> str:
         status, wanted = found.get("status", {}), found["spec"].get("replicas", 0)
         said = "; ".join(
             f"{item['type']}={item['status']}: {item.get('message', '')}"
             for item in status.get("conditions", ())
         )
         have = status.get("availableReplicas", 0)
-        name = named(self._where.deployments, slot)
+        name = found["metadata"]["name"]
         return f"{name}: {have} of {wanted} replicas are available ({said or 'no word why'})"
 
     def _shares(self, route: Mapping[str, Any]) -> dict[Colour, int]:
@@ -236,13 +267,22 @@ class KubernetesTarget:
         return list(rules[0].get("backendRefs") or [])
 
     def _advance(self, fence: int) -> None:
+        """Record the fence on the route, then on the Deployments, whose older versions no write
+        can go by from then on."""
         seen = self._seen(self._route())
         require_fence(self._service.name, fence, seen)
         if fence > seen:
             self._write_route(fence, None)
+        for slot in Colour:
+            answer = self._send("GET", self._path(slot))
+            # What is not there can't be written late; the other slot has to go on without it.
+            if answer.status_code == httpx.codes.NOT_FOUND:
+                continue
+            if self._seen(self._checked(answer)) < fence:
+                self._write_slot(slot, fence, {})
 
-    def _seen(self, route: Mapping[str, Any]) -> int:
-        return int((route["metadata"].get("annotations") or {}).get(FENCE, "0"))
+    def _seen(self, found: Mapping[str, Any]) -> int:
+        return int((found["metadata"].get("annotations") or {}).get(FENCE, "0"))
 
     def _write_route(self, fence: int, shares: Mapping[Colour, int] | None) -> None:
         """Write fence and shares at once; whoever has read an older route is refused by 409."""
@@ -263,15 +303,41 @@ class KubernetesTarget:
                 return
         raise TargetError(f"{self._where.route} is written by somebody else all the time")
 
-    def _patch(self, slot: Colour, patch: Mapping[str, Any]) -> None:
-        path = f"{self._apps}/{named(self._where.deployments, slot)}"
+    def _write_slot(
+        self,
+        slot: Colour,
+        fence: int,
+        patch: Mapping[str, Any],
+        check: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Write the patch with the fence; whoever has read an older Deployment is refused by 409.
+
+        Route and `check` are looked at after the Deployment: who has come since has written it.
+        """
         # `kubectl set image` sends the same kind of patch.
         headers = {"Content-Type": _STRATEGIC}
-        self._checked(self._send("PATCH", path, json=patch, headers=headers))
+        for _ in range(_TRIES):
+            found = self._deployment(slot)
+            seen = max(self._seen(found), self._seen(self._route()))
+            require_fence(self._service.name, fence, seen)
+            check()
+            metadata = {
+                "resourceVersion": found["metadata"]["resourceVersion"],
+                "annotations": {FENCE: str(fence)},
+            }
+            body = {**patch, "metadata": metadata}
+            answer = self._send("PATCH", self._path(slot), json=body, headers=headers)
+            if answer.status_code != httpx.codes.CONFLICT:
+                self._checked(answer)
+                return
+        name = named(self._where.deployments, slot)
+        raise TargetError(f"{name} is written by somebody else all the time")
+
+    def _path(self, slot: Colour) -> str:
+        return f"{self._apps}/{named(self._where.deployments, slot)}"
 
     def _deployment(self, slot: Colour) -> dict[str, Any]:
-        path = f"{self._apps}/{named(self._where.deployments, slot)}"
-        return self._checked(self._send("GET", path))
+        return self._checked(self._send("GET", self._path(slot)))
 
     def _route(self) -> dict[str, Any]:
         return self._checked(self._send("GET", f"{self._routes}/{self._where.route}"))

@@ -1,16 +1,16 @@
 """A fake of a Kubernetes API server: Deployments and HTTPRoutes, over HTTP, no more.
 
 It keeps what real servers are relied on for here: bearer tokens, `Status` objects with 401, 404 and
-409, resource versions that refuse a stale PUT, strategic merge (containers and variables by name),
-generations, and a controller that takes a few looks to make a Deployment available, or gives up on
-an image with `bad` in its digest. It schedules no pod and moves no traffic.
+409, resource versions that refuse a stale PUT or PATCH, strategic merge (containers and variables
+by name), generations, and a controller that takes a few looks to make a Deployment available, or
+gives up on an image with `bad` in its digest. It schedules no pod and moves no traffic.
 """
 
 from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Lock, Thread
@@ -29,6 +29,8 @@ class FakeKubernetes:
         self.objects: dict[str, dict[str, Any]] = {}
         self.url = ""
         self.writes = 0
+        # Called with method, path and body of each request, before that is looked at.
+        self.before: Callable[[str, str, Any], None] | None = None
         self._version = 0
         self._looks: dict[str, int] = {}
         self._lock = Lock()
@@ -119,6 +121,8 @@ class FakeKubernetes:
         self, method: str, path: str, token: str, body: Any, kind: str
     ) -> tuple[int, dict[str, Any]]:
         """Return what the server says to one request."""
+        if self.before is not None:
+            self.before(method, path, body)
         with self._lock:
             if token != TOKEN:
                 return _status(401, "Unauthorized", "Unauthorized")
@@ -129,15 +133,15 @@ class FakeKubernetes:
             if method == "GET":
                 self._control(path, present)
                 return 200, copy.deepcopy(present)
+            current = present["metadata"]["resourceVersion"]
+            # A patch that names no version is made to whatever is there.
+            named = body.get("metadata", {}).get(
+                "resourceVersion", current if method == "PATCH" else None
+            )
+            if named != current:
+                message = "the object has been modified; please apply your changes to the latest"
+                return _status(409, "Conflict", message)
             if method == "PUT":
-                if (
-                    body["metadata"].get("resourceVersion")
-                    != present["metadata"]["resourceVersion"]
-                ):
-                    message = (
-                        "the object has been modified; please apply your changes to the latest"
-                    )
-                    return _status(409, "Conflict", message)
                 changed = copy.deepcopy(body)
             elif kind == STRATEGIC:
                 changed = _merged(copy.deepcopy(present), body)

@@ -62,6 +62,8 @@ class Place:
     account: Aws | None = None
     # Changes the container that green runs past us, as somebody with a console does.
     by_hand: Callable[[Change], None] | None = None
+    # Lets something happen once, right before the next write to a slot arrives there.
+    delay: Callable[[Callable[[], None]], None] | None = None
     # In an order that every platform of this kind can take.
     shares: tuple[int, ...] = (5, 25, 50, 100, 0, 100)
 
@@ -186,6 +188,30 @@ def aws(stack: ExitStack) -> Aws:
     return made
 
 
+class Delaying:
+    """The genuine client; `meanwhile` happens once, before the next call that changes a slot."""
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+        self.meanwhile: Callable[[], None] | None = None
+
+    def __getattr__(self, name: str) -> Any:
+        call = getattr(self._client, name)
+        if name not in ("update_service", "continue_service_deployment"):
+            return call
+
+        def late(**given: Any) -> Any:
+            meanwhile, self.meanwhile = self.meanwhile, None
+            if meanwhile is not None:
+                meanwhile()
+            return call(**given)
+
+        return late
+
+    def delay(self, meanwhile: Callable[[], None]) -> None:
+        self.meanwhile = meanwhile
+
+
 def another_revision(account: Aws, definition: str, change: Change) -> str:
     """Register a task definition like `definition` whose first container is changed."""
     found = account.ecs.describe_task_definition(taskDefinition=definition)["taskDefinition"]
@@ -217,7 +243,8 @@ def on_ecs(settings: Settings, secrets: Secrets, stack: ExitStack) -> Place:
         frontend="http://127.0.0.1:1",
     )
     service = placed(settings, target="ecs", ecs=where)
-    clients = account.ecs, account.elb, account.watch
+    delaying = Delaying(account.ecs)
+    clients = delaying, account.elb, account.watch
     target = EcsTarget(
         service, "production", *clients, clock=lambda: datetime.now(UTC), stage_timeout=5
     )
@@ -227,7 +254,15 @@ def on_ecs(settings: Settings, secrets: Secrets, stack: ExitStack) -> Place:
         revision = another_revision(account, found["taskDefinition"], change)
         account.ecs.update_service(cluster="hims", service=NAMES.green, taskDefinition=revision)
 
-    place.append(Place(target=target, make=in_registry(settings), account=account, by_hand=by_hand))
+    place.append(
+        Place(
+            target=target,
+            make=in_registry(settings),
+            account=account,
+            by_hand=by_hand,
+            delay=delaying.delay,
+        )
+    )
     return place[0]
 
 
@@ -259,7 +294,8 @@ def on_ecs_itself(
         native=EcsNative(rule=rule, canary_percent=canary),
     )
     service = placed(settings, target="ecs", ecs=where)
-    clients = account.ecs, account.elb, account.watch
+    delaying = Delaying(account.ecs)
+    clients = delaying, account.elb, account.watch
     target = EcsNativeTarget(
         service, "production", *clients, clock=lambda: datetime.now(UTC), stage_timeout=5
     )
@@ -281,6 +317,7 @@ def on_ecs_itself(
             pauses=fake,
             account=account,
             by_hand=by_hand,
+            delay=delaying.delay,
             shares=(25, 100, 0),
         )
     )
@@ -330,7 +367,17 @@ def on_kubernetes(
         patch = {"spec": {"template": {"spec": {"containers": [changed]}}}}
         assert fake.answer("PATCH", path, TOKEN, patch, STRATEGIC)[0] == 200
 
-    place.append(Place(target=target, make=in_registry(settings), fake=fake, by_hand=by_hand))
+    def delay(meanwhile: Callable[[], None]) -> None:
+        def before(method: str, path: str, body: Any) -> None:
+            if method == "PATCH" and "spec" in body:
+                fake.before = None
+                meanwhile()
+
+        fake.before = before
+
+    place.append(
+        Place(target=target, make=in_registry(settings), fake=fake, by_hand=by_hand, delay=delay)
+    )
     return place[0]
 
 
@@ -455,6 +502,32 @@ def test_an_older_fence_can_do_nothing(place: Place) -> None:
     target.set_weights({BLUE: 0, GREEN: 100}, 7)
 
 
+def test_a_deploy_that_is_overtaken_by_a_newer_one_is_told_so(cloud: Place) -> None:
+    assert cloud.delay is not None
+    target, newer = cloud.target, cloud.make("2.4.0")
+    cloud.delay(lambda: target.stage(newer, GREEN, 9))
+    with pytest.raises(FencedOff):
+        target.stage(cloud.make("2.3.0"), GREEN, 5)
+    # Whatever that has left: the newer one goes on with its own.
+    target.stage(newer, GREEN, 9)
+    held = target.staged(GREEN)
+    assert held is not None
+    assert held.digest == newer.digest
+
+
+def test_emptying_that_is_overtaken_by_a_newer_deploy_is_told_so(cloud: Place) -> None:
+    assert cloud.delay is not None
+    target, newer = cloud.target, cloud.make("2.4.0")
+    target.stage(cloud.make("2.3.0"), GREEN, 4)
+    cloud.delay(lambda: target.stage(newer, GREEN, 9))
+    with pytest.raises(FencedOff):
+        target.retire(GREEN, 5)
+    target.stage(newer, GREEN, 9)
+    held = target.staged(GREEN)
+    assert held is not None
+    assert held.digest == newer.digest
+
+
 def test_a_retired_slot_is_empty_and_can_be_retired_again(place: Place) -> None:
     target = place.target
     target.stage(place.make("2.3.0"), GREEN, 2)
@@ -485,6 +558,105 @@ def test_of_two_writers_the_cluster_refuses_the_one_that_read_an_older_route(
         place.target.stage(place.make("2.2.0"), BLUE, 3)
         status, said = place.fake.answer("PUT", path, TOKEN, stale, "")
         assert (status, said["reason"]) == (409, "Conflict")
+
+
+LATE = {
+    "stage": lambda place: place.target.stage(place.make("2.5.0"), GREEN, 5),
+    "retire": lambda place: place.target.retire(GREEN, 5),
+}
+NEWER = {
+    "another version": lambda place: place.target.stage(place.make("2.4.0"), GREEN, 9),
+    "what is there already": lambda place: place.target.stage(place.make("2.3.0"), GREEN, 9),
+    "traffic": lambda place: place.target.set_weights({BLUE: 0, GREEN: 100}, 9),
+}
+
+
+@pytest.mark.parametrize("newer", NEWER)
+@pytest.mark.parametrize("late", LATE)
+def test_what_an_older_permit_writes_late_never_reaches_a_slot_of_the_cluster(
+    settings: Settings, secrets: Secrets, late: str, newer: str
+) -> None:
+    with opened("kubernetes", settings, secrets) as place:
+        assert place.fake is not None
+        assert place.delay is not None
+        place.target.stage(place.make("2.3.0"), GREEN, 4)
+        place.delay(lambda: NEWER[newer](place))
+        with pytest.raises(FencedOff):
+            LATE[late](place)
+        held = place.target.staged(GREEN)
+        assert held is not None
+        assert held.version == ("2.4.0" if newer == "another version" else "2.3.0")
+
+
+def test_what_a_controller_writes_in_between_keeps_nobody_from_staging(
+    settings: Settings, secrets: Secrets
+) -> None:
+    with opened("kubernetes", settings, secrets) as place:
+        assert place.fake is not None
+        assert place.delay is not None
+        assert place.by_hand is not None
+        change = place.by_hand
+        place.delay(lambda: change(lambda container: container.update(imagePullPolicy="Always")))
+        new = place.make("2.3.0")
+        place.target.stage(new, GREEN, 5)
+        held = place.target.staged(GREEN)
+        assert held is not None
+        assert held.digest == new.digest
+
+
+def test_what_is_changed_while_it_starts_is_not_taken_for_staged(
+    settings: Settings, secrets: Secrets
+) -> None:
+    with opened("kubernetes", settings, secrets) as place:
+        assert place.fake is not None
+        fake, green, wanted = place.fake, place.fake.deployment(NAMES.green), place.make("2.3.0")
+
+        def before(method: str, path: str, body: Any) -> None:
+            assert place.by_hand is not None
+            if wanted.digest in json.dumps(fake.objects[green]):
+                fake.before = None
+                place.by_hand(lambda container: container.update(image="registry.example/hims:x"))
+
+        fake.before = before
+        with pytest.raises(TargetError, match=r"somebody else has changed it meanwhile"):
+            place.target.stage(wanted, GREEN, 5)
+
+
+def test_a_slot_whose_deployment_is_gone_keeps_nobody_from_the_other(
+    settings: Settings, secrets: Secrets
+) -> None:
+    with opened("kubernetes", settings, secrets) as place:
+        assert place.fake is not None
+        del place.fake.objects[place.fake.deployment(NAMES.green)]
+        place.target.set_weights({BLUE: 100}, 7)
+        with pytest.raises(TargetError, match="not found"):
+            place.target.stage(place.make("2.3.0"), GREEN, 7)
+
+
+def test_an_upgrade_that_has_waited_for_a_newer_one_is_not_begun(
+    settings: Settings, secrets: Secrets
+) -> None:
+    pending = settings.directory.parent / f"pending-{NAMES.green}.json"
+    begun = datetime.now(UTC) - timedelta(minutes=1)
+    with opened("helm", settings, secrets) as place:
+        assert place.fake is not None
+        objects, target = place.fake.objects, place.target
+        route = next(path for path in objects if "httproutes" in path)
+        target.stage(place.make("2.4.0"), GREEN, 5)
+
+        def clock() -> datetime:
+            objects[route]["metadata"]["annotations"]["release-control.fence"] = "9"
+            return datetime.now(UTC)
+
+        pending.write_text(
+            json.dumps({"info": {"status": "pending-upgrade", "last_deployed": begun.isoformat()}})
+        )
+        assert isinstance(target, HelmTarget)
+        target._clock = clock
+        with pytest.raises(FencedOff):
+            target.stage(place.make("2.3.0"), GREEN, 5)
+        # What was under way is the newer one's to take back.
+        assert pending.exists()
 
 
 def test_a_rollout_that_the_cluster_gives_up_is_told_with_its_reason(
