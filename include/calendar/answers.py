@@ -28,7 +28,7 @@ class CalendarState:
     `windows` are those in whose hours `at` lies, also where something closes them. `closes` ends
     the open stretch that contains `at`; `latest_start` is that less the window's cutoff. Both are
     None when closed, and when an emergency meets no end. `next_transition` is when `open`
-    next changes, None if it does not within the calendar's horizon of twelve years.
+    next changes: None for what stays closed until the end of 2200 or open for twelve years.
     """
 
     at: datetime

@@ -16,10 +16,10 @@ from include.calendar.answers import CalendarState, Opening, Reason, WindowSlot
 from include.calendar.blackout import PRODUCTION, Blackout
 from include.calendar.digest import digest_of
 from include.calendar.holiday import Holidays
-from include.calendar.outlook import HORIZON, Asker, Outlook
+from include.calendar.outlook import HORIZON, LAST_END, Asker, Outlook, times_ahead
 from include.calendar.reasons import outside_reasons, reasons_against, shift_reason, slot_reasons
 from include.calendar.wall_time import Span, aware, local_text
-from include.calendar.window import Extension, Window, WindowKind
+from include.calendar.window import Extension, Occurrence, Window, WindowKind
 from include.errors import RequestError, did_you_mean
 from include.instants import format_duration
 
@@ -214,39 +214,23 @@ class ChangeCalendar:
 
         It starts at `not_before` or later and lies in one open stretch of one slot: slots that
         adjoin are not joined, as each has its own cutoff and its own limit of changes. Among equal
-        starts the opening that closes last wins. None means none within twelve years.
+        starts the opening that closes last wins. None means none until the end of 2200.
         """
         first = aware(not_before)
         if needs < timedelta(0):
             raise RequestError(f"needs {format_duration(needs)}: work takes no negative time")
         only = None if window is None else self.window(window)
         outlook = self.outlook(systems=systems, environment=environment, change=change)
-        best: Opening | None = None
-        for opening, stretch in outlook.stretches(first, first + HORIZON, least=needs):
-            start = max(stretch.start, first)
-            if best is not None and start > best.start:
-                break
-            if only is not None and opening.window is not only:
-                continue
-            if stretch.end - start < needs:
-                continue
-            cutoff = outlook.cutoff_of(opening)
-            latest = stretch.end - max(needs, cutoff)
-            if start <= latest and (best is None or stretch.end > best.end):
-                best = Opening(
-                    window=opening.window.name,
-                    start=start,
-                    latest_start=latest,
-                    end=stretch.end,
-                    cutoff=cutoff,
-                    zone=opening.window.zone,
-                )
-        return best
+        for time in times_ahead(first):
+            found = outlook.stretches(*time, least=needs, only=only)
+            best = _first_fit(outlook, found, needs, first)
+            if best is not None:
+                return best
+        return None
 
     def _emergency_state(self, outlook: Outlook, at: datetime) -> CalendarState:
         kinds = [item.name for item in self.windows if item.kind is WindowKind.EMERGENCY]
-        closed = outlook.closed(at, at + HORIZON) if kinds else []
-        ahead = closed[0] if closed else None
+        ahead = _next_closed(outlook, at) if kinds else None
         shut = ahead is not None and ahead.start <= at
         reasons = reasons_against(outlook, Span(at, at + _INSTANT), self.zone)
         if not kinds:
@@ -254,12 +238,13 @@ class ChangeCalendar:
             reasons.append(Reason(code="no_emergency_window", message=message))
         is_open = bool(kinds) and not shut
         closes = ahead.start if ahead and is_open else None
+        opens = ahead.end if ahead and shut and ahead.end < LAST_END else None
         return CalendarState(
             at=at,
             open=is_open,
             windows=tuple(sorted(kinds)),
             reasons=tuple(reasons),
-            next_transition=ahead.end if ahead and shut else closes,
+            next_transition=opens if shut else closes,
             closes=closes,
             latest_start=closes,
         )
@@ -290,10 +275,50 @@ def _end_of_open(outlook: Outlook, at: datetime) -> datetime | None:
     return reach if reach < limit else None
 
 
+def _first_fit(
+    outlook: Outlook,
+    stretches: Iterable[tuple[Occurrence, Span]],
+    needs: timedelta,
+    first: datetime,
+) -> Opening | None:
+    """Return where `needs` fits first, `first` or later, in `stretches`, which come by start."""
+    best: Opening | None = None
+    for opening, stretch in stretches:
+        start = max(stretch.start, first)
+        if best is not None and start > best.start:
+            break
+        if stretch.end - start < needs:
+            continue
+        cutoff = outlook.cutoff_of(opening)
+        latest = stretch.end - max(needs, cutoff)
+        if start <= latest and (best is None or stretch.end > best.end):
+            best = Opening(
+                window=opening.window.name,
+                start=start,
+                latest_start=latest,
+                end=stretch.end,
+                cutoff=cutoff,
+                zone=opening.window.zone,
+            )
+    return best
+
+
 def _next_open(outlook: Outlook, at: datetime) -> datetime | None:
-    for _, stretch in outlook.stretches(at, at + HORIZON):
-        return stretch.start
+    for time in times_ahead(at):
+        for _, stretch in outlook.stretches(*time):
+            return stretch.start
     return None
+
+
+def _next_closed(outlook: Outlook, at: datetime) -> Span | None:
+    """Return the first time at which something denies, `at` or later, with its true ends."""
+    found: list[Span] = []
+    for time in times_ahead(at):
+        found = outlook.closed(at, time.end)
+        # What reaches the end may be continued behind it.
+        if found and found[0].end < time.end:
+            break
+    return found[0] if found else None
 
 
 def _plain(name: str) -> str:

@@ -161,7 +161,7 @@ def _nothing(calendar: ChangeCalendar, options: argparse.Namespace) -> str:
         return f"{options.window} has no hours of its own: an approval grants it to one change"
     if kind is WindowKind.EMERGENCY:
         return f"{options.window} has no hours of its own: `state` answers for --incident ID"
-    return f"no opening in which {format_duration(options.needs)} fits, within twelve years"
+    return f"no opening in which {format_duration(options.needs)} fits, until the end of 2200"
 
 
 def _ics(calendar: ChangeCalendar, options: argparse.Namespace) -> int:

@@ -10,7 +10,7 @@ import bisect
 import heapq
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 from include.calendar.blackout import Blackout
@@ -21,6 +21,8 @@ from include.calendar.window import ALL_SYSTEMS, Extension, Occurrence, Window
 
 # Far enough for a 29 February across a skipped leap day and for a decade of freezes.
 HORIZON = timedelta(days=4383)
+# Nobody asks for what lies beyond: see `aware`.
+LAST_END = datetime(2201, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +47,20 @@ class Denial(NamedTuple):
     end: datetime
     blackout: Blackout
     whole: Span
+
+
+def times_ahead(start: datetime) -> Iterator[Span]:
+    """Yield the time from `start` to the end of 2200 in adjoining pieces, each the longer.
+
+    Nearly every search ends in the first one. It is `HORIZON` long, so a rule that happens once in
+    a generation costs the others no search through all its years.
+    """
+    length = HORIZON
+    last = max(LAST_END, start + HORIZON)
+    while start < last:
+        end = min(start + length, last)
+        yield Span(start, end)
+        start, length = end, 2 * length
 
 
 class Outlook:
@@ -145,17 +161,22 @@ class Outlook:
     # -- what allows ---------------------------------------------------------------------------
 
     def _streams(
-        self, start: datetime, end: datetime, least: timedelta = timedelta(0)
+        self,
+        start: datetime,
+        end: datetime,
+        least: timedelta = timedelta(0),
+        only: Window | None = None,
     ) -> list[Iterator[Occurrence]]:
         """Return the hours of every window concerned that overlap `[start, end)`."""
         streams = [
-            window.hours_between(start, end)
+            # A window too short, or one that blinks, would be walked through for years.
+            window.hours_between(start, end, least=least)
             for window in self._windows
-            # One that opens every other second would be walked through for years.
-            if window.open_for is None or window.open_for >= least
+            if only is None or only is window
         ]
         for hours, _ in self._granted:
-            if hours.start < end and start < hours.end:
+            wanted = only is None or only is hours.window
+            if wanted and hours.start < end and start < hours.end:
                 streams.append(iter([hours]))
         return streams
 
@@ -198,14 +219,20 @@ class Outlook:
         return heapq.merge(*streams, key=lambda item: (item[0].start, item[0].window.name))
 
     def stretches(
-        self, start: datetime, end: datetime, *, least: timedelta = timedelta(0)
+        self,
+        start: datetime,
+        end: datetime,
+        *,
+        least: timedelta = timedelta(0),
+        only: Window | None = None,
     ) -> Iterator[tuple[Occurrence, Span]]:
         """Yield the open stretches that overlap `[start, end)`, each with its opening, by start.
 
-        Windows whose openings are never as long as `least` may be left out.
+        Windows whose openings are never as long as `least` may be left out. With `only` they are
+        those of openings of that window.
         """
         streams = [
-            self._stretches(stream, start, end) for stream in self._streams(start, end, least)
+            self._stretches(stream, start, end) for stream in self._streams(start, end, least, only)
         ]
         if len(streams) == 1:
             return streams[0]

@@ -11,8 +11,9 @@ The rules, which every window, freeze and holiday shares:
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
 from typing import NamedTuple
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
@@ -115,6 +116,30 @@ def _end_of_gap(wall: datetime, zone: ZoneInfo, after: datetime) -> datetime:
         here = (before + middle * _SECOND).astimezone(zone).utcoffset()
         low, high = (middle, high) if here == offset else (low, middle)
     return before + high * _SECOND
+
+
+def set_backs(zone: ZoneInfo, start: datetime, end: datetime) -> Iterator[Span]:
+    """Yield a few days around each time between `start` and `end` at which clocks go back."""
+    for year in range(start.year - 1, end.year + 1):
+        for day in _days_set_back(zone, year):
+            around = Span(max(day - 2 * DAY, start), min(day + 3 * DAY, end))
+            if around.start < around.end:
+                yield around
+
+
+@lru_cache(maxsize=2048)
+def _days_set_back(zone: ZoneInfo, year: int) -> tuple[datetime, ...]:
+    midnight = datetime(year, 1, 1, tzinfo=zone)
+    found: list[datetime] = []
+    before = midnight.utcoffset()
+    for number in range(1, 367):
+        offset = (midnight + number * DAY).utcoffset()
+        assert offset is not None  # noqa: S101 - every zone has one
+        assert before is not None  # noqa: S101
+        if offset < before:
+            found.append(datetime(year, 1, 1, tzinfo=UTC) + (number - 1) * DAY)
+        before = offset
+    return tuple(found)
 
 
 def aware(value: datetime) -> datetime:

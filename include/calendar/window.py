@@ -15,7 +15,7 @@ from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from include.calendar.recurrence import Recurrence
-from include.calendar.wall_time import DAY, Span, resolve_span
+from include.calendar.wall_time import DAY, Span, resolve_span, set_backs
 
 ALL_SYSTEMS = "*"
 
@@ -123,11 +123,32 @@ class Window:
         """The systems that it is for, none where it is for all."""
         return () if ALL_SYSTEMS in self.systems else tuple(sorted(self.systems))
 
-    def hours_between(self, start: datetime, end: datetime) -> Iterator[Occurrence]:
-        """Yield the recurring hours that overlap `[start, end)`, whole, in order."""
-        if self.hours is not None:
-            for day, span, shifted in self.hours.spans(start, end):
-                yield Occurrence(self, day, span.start, span.end, shifted)
+    def hours_between(
+        self, start: datetime, end: datetime, *, least: timedelta = timedelta(0)
+    ) -> Iterator[Occurrence]:
+        """Yield the recurring hours that overlap `[start, end)`, whole, in order.
+
+        Those without an opening as long as `least` may be left out.
+        """
+        if self.hours is None or (self.open_for is not None and self.open_for < least):
+            return
+        if self.open_for is None and self.hours.length < least:
+            yield from self._longer_hours(self.hours, start, end, least)
+            return
+        for day, span, shifted in self.hours.spans(start, end):
+            yield Occurrence(self, day, span.start, span.end, shifted)
+
+    def _longer_hours(
+        self, hours: WallHours, start: datetime, end: datetime, least: timedelta
+    ) -> Iterator[Occurrence]:
+        """Yield hours that are `least` long, though they are shorter on the wall."""
+        begun: datetime | None = None
+        for around in set_backs(hours.zone, start, end):
+            for day, span, shifted in hours.spans(*around):
+                new = begun is None or span.start > begun
+                if new and span.end - span.start >= least:
+                    begun = span.start
+                    yield Occurrence(self, day, span.start, span.end, shifted)
 
     def openings_of(
         self, hours: Occurrence, start: datetime, end: datetime

@@ -18,7 +18,7 @@ import yaml
 from hypothesis import HealthCheck, Phase, assume, given, reject, settings
 from hypothesis import strategies as st
 
-from include.calendar import ChangeCalendar, load_calendar
+from include.calendar import ChangeCalendar, load_calendar, read_calendar
 from include.errors import ConfigError
 from include.instants import format_duration
 from tests.unit.calendar.minute_oracle import (
@@ -241,7 +241,7 @@ def cases(draw: st.DrawFn) -> Case:
     return Case(minutes, windows, blackouts, systems, calendar)
 
 
-def _property() -> Any:
+def _property() -> settings:
     return settings(
         max_examples=2000 if LONG else 50,
         deadline=None,
@@ -352,6 +352,57 @@ def _first_start(
             return (index, latest, closes) if closes < case.minutes.last else None
         index = closes
     return None
+
+
+@st.composite
+def seldom(draw: st.DrawFn) -> tuple[str, dict[str, Any], tuple[date, ...], datetime]:
+    """Return a zone, a window that opens once in years, its dates, and an instant before them."""
+    zone = draw(st.sampled_from(PLACES))[0]
+    at = datetime(draw(st.integers(1990, 2180)), 3, 1, 12, 30, tzinfo=UTC)
+    if draw(st.booleans()):
+        days = st.dates(at.date(), date(2200, 12, 20))
+        found = tuple(sorted(draw(st.lists(days, min_size=1, max_size=2, unique=True))))
+        return zone, {"dates": list(found)}, found, at
+    month, number = draw(st.sampled_from([(2, 29), (2, 29), (3, 31), (11, 1), (12, 25)]))
+    rule = f"FREQ=YEARLY;BYMONTH={month};BYMONTHDAY={number};BYDAY={draw(st.sampled_from(DAYS))}"
+    entry: dict[str, Any] = {"rrule": rule}
+    if draw(st.booleans()):
+        entry["until"] = date(draw(st.integers(at.year, 2200)), 7, 1)
+    end = min(entry.get("until", date.max), date(2201, 1, 1))
+    return zone, entry, dates_of(rule, None, at.date(), end), at
+
+
+@settings(_property(), max_examples=500 if LONG else 25)
+@given(seldom(), _times, _times, st.sampled_from([1, 55, 120, 150]))
+def test_an_opening_that_comes_once_in_a_generation_is_found(
+    case: tuple[str, dict[str, Any], tuple[date, ...], datetime],
+    start: time,
+    end: time,
+    needs: int,
+) -> None:
+    zone, entry, dates, at = case
+    assume(start < end)
+    expected = None
+    for day in dates:
+        minutes = Minutes(zone, datetime.combine(day, time(), UTC) - timedelta(days=2), 5)
+        for opens, closes in minutes.spans(Hours((day,), start, end, 0)):
+            first = max(minutes.at(opens), at)
+            if expected is None and minutes.at(closes) - first >= needs * MINUTE:
+                expected = first
+        if expected is not None:
+            break
+    entry |= {"start": start.isoformat("minutes"), "end": end.isoformat("minutes")}
+    text = yaml.safe_dump({"timezone": zone, "windows": {"seldom": entry}})
+    try:
+        calendar = read_calendar(text, name="seldom.yaml")
+    except ConfigError as error:
+        assert "never happens" in str(error)  # noqa: PT017 - what is refused opens nothing
+        assert not dates
+        return
+    found = calendar.next(needs=needs * MINUTE, not_before=at)
+    assert (None if found is None else found.start) == expected
+    if needs == 1 and not calendar.state(at).open:
+        assert calendar.state(at).next_transition == expected
 
 
 def test_saturday_at_two_in_new_york_is_open_once_and_for_two_hours_every_week_until_2050() -> None:
