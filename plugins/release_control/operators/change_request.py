@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from release_control.changes import asked_by, desk_of
 from release_control.courier import deliver_after
 from release_control.names import named
+from release_control.runs import start_run
 
 
 class ValidateRequestOperator(BaseOperator):
@@ -69,25 +69,26 @@ class AssessChangeOperator(BaseOperator):
         }
 
 
-class CallBoardOperator(TriggerDagRunOperator):
+class CallBoardOperator(BaseOperator):
     """Calls the on-call three at once for an emergency; other changes wait for the meeting."""
 
     template_fields = ("assessed",)
 
     def __init__(self, *, assessed: Any, **kwargs: Any) -> None:
-        super().__init__(trigger_dag_id="cab_ballot", **named("call_board", kwargs))
+        super().__init__(**named("call_board", kwargs))
         self.assessed = assessed
 
-    def execute(self, context: Any) -> None:
-        """Start a ballot on this change alone."""
+    def execute(self, context: Any) -> str:
+        """Start a ballot on this change alone, once, and return its run."""
         from include.changes.urgent import URGENT
 
         urgent = self.assessed["type"] in URGENT
         if not urgent or self.assessed["state"] != "authorizing":
             raise AirflowSkipException(f"{self.assessed['change']} waits for the board's meeting")
-        self.conf = {"changes": [self.assessed["change"]]}
-        self.trigger_run_id = f"{context['ti'].run_id}-ballot"
-        super().execute(context)
+        run_id = f"{context['ti'].run_id}-ballot"
+        if not start_run("cab_ballot", run_id, {"changes": [self.assessed["change"]]}):
+            self.log.info("%s has been started already", run_id)
+        return run_id
 
 
 def _request(context: Any) -> Any:

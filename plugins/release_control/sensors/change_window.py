@@ -15,8 +15,6 @@ from airflow.sdk.exceptions import AirflowFailException
 from release_control.boarding import arrive, board
 from release_control.courier import deliver_after
 from release_control.names import named
-from release_control.triggers.calendar import calendar_stamp
-from release_control.triggers.window_entry import WindowEntryTrigger
 from release_control.waiting import show_waiting
 
 
@@ -30,6 +28,8 @@ class ChangeWindowSensor(BaseOperator):
         """Enter the window, or sleep until there is one."""
         from include.errors import InputError, RecordMissing
         from include.releases.phases.window import Wait, calendar_file, enter_window
+        from release_control.triggers.calendar import calendar_stamp
+        from release_control.triggers.window_entry import WindowEntryTrigger
 
         train = board(context)
         file = calendar_file(train)

@@ -13,7 +13,6 @@ from airflow.sdk.exceptions import AirflowFailException
 
 from release_control.boarding import board
 from release_control.names import named
-from release_control.triggers.calendar import CalendarTrigger, calendar_stamp
 from release_control.waiting import show_waiting
 
 
@@ -32,6 +31,7 @@ class FreezeSensor(BaseOperator):
         """Return once nothing is frozen, or sleep until then."""
         from include.releases.phases.thaw import Frozen, thawed
         from include.releases.phases.window import calendar_file
+        from release_control.triggers.calendar import CalendarTrigger, calendar_stamp
 
         train = board(context)
         file = calendar_file(train)

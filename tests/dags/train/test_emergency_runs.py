@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from airflow.sdk.exceptions import ErrorType
+from airflow.sdk.exceptions import AirflowSkipException, ErrorType
 from airflow.sdk.execution_time import task_runner
 from airflow.sdk.execution_time.comms import (
     DagRunStateResult,
@@ -19,6 +19,7 @@ from include.changes.broken_run import MOST
 from include.changes.implementing import implement
 from include.changes.standstill import lead_back
 from include.ledger import schema
+from release_control.operators.change_request import CallBoardOperator
 from release_control.operators.urgent_changes import BeginAgainOperator, StartEmergenciesOperator
 from tests.dags.airflow_parts import Instance, context
 from tests.integration.changes.office import MONDAY, Office
@@ -59,6 +60,22 @@ def airflow(monkeypatch: pytest.MonkeyPatch) -> Supervisor:
 def look() -> list[str]:
     operator = StartEmergenciesOperator(task_id="start_emergencies")
     return operator.execute(context(Instance("start_emergencies", dag_id="urgent_changes")))
+
+
+def test_a_board_that_was_called_is_not_called_again_by_a_second_try(airflow: Supervisor) -> None:
+    assessed = {"change": "CHG-000001", "type": "emergency", "state": "authorizing"}
+    ran = [
+        CallBoardOperator(task_id="call_board", assessed=assessed).execute(
+            context(Instance("call_board", dag_id="change_request"))
+        )
+        for _ in range(2)
+    ]
+    assert airflow.begun == [(ran[0], False)]
+    assert ran[0] == ran[1]
+    with pytest.raises(AirflowSkipException, match="waits for the board's meeting"):
+        CallBoardOperator(task_id="call_board", assessed={**assessed, "type": "normal"}).execute(
+            context(Instance("call_board", dag_id="change_request"))
+        )
 
 
 def test_a_run_that_fails_begins_again_and_one_that_runs_is_left_alone(
