@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from include.deploy.target import Colour, Target
 
@@ -17,14 +17,18 @@ READINGS = 5
 # Seconds; longer than a load balancer takes between two checks.
 _PAUSE = 1.0
 
+Seen = TypeVar("Seen")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
-    """One slot at one instant."""
+    """One slot at one instant: `version` and `digest` are what it says of itself, `held` is the
+    digest of what its platform runs there."""
 
     weight: int
     version: str | None
     digest: str | None
+    held: str | None
     ready: bool
     settings: tuple[tuple[str, str], ...]
 
@@ -42,19 +46,19 @@ class Expected:
 
 
 def read_steadily(
-    target: Target,
+    look: Callable[[], Seen],
     *,
     readings: int = READINGS,
     pause: Callable[[float], None] = time.sleep,
-) -> dict[Colour, Reading] | None:
-    """Return what is there if `readings` in a row agree; None where it does not hold still.
+) -> Seen | None:
+    """Return what `look` finds if `readings` in a row agree; None where it does not hold still.
 
-    Raises TargetError when the target does not answer: then there is no saying either.
+    Raises what `look` raises when it gets no answer: then there is no saying either.
     """
-    first = read(target)
+    first = look()
     for _ in range(readings - 1):
         pause(_PAUSE)
-        if read(target) != first:
+        if look() != first:
             return None
     return first
 
@@ -64,11 +68,12 @@ def read(target: Target) -> dict[Colour, Reading]:
     weights = target.weights()
     found = {}
     for colour in Colour:
-        health = target.health(colour)
+        health, held = target.health(colour), target.staged(colour)
         found[colour] = Reading(
             weight=weights[colour],
             version=health.version,
             digest=health.digest,
+            held=held.digest if held else None,
             ready=health.ready,
             settings=tuple(sorted(target.configuration(colour).items())),
         )
@@ -91,6 +96,12 @@ def differences(expected: Expected, found: Mapping[Colour, Reading]) -> list[str
             f"{expected.colour} runs {serving.version} ({str(serving.digest)[:19]}…), the ledger "
             f"says {expected.version} ({expected.digest[:19]}…)"
         )
+    # What a process says of itself was told to it, and stays what it was when its image is changed.
+    elif serving.held not in (None, expected.digest):
+        said.append(
+            f"{expected.colour} says that it runs {expected.version} and runs "
+            f"{str(serving.held)[:90]}, not {expected.digest[:19]}…"
+        )
     if expected.settings is not None:
         wanted, real = dict(expected.settings), dict(serving.settings)
         changed = sorted(k for k in {*wanted, *real} if wanted.get(k) != real.get(k))
@@ -111,6 +122,7 @@ def plain(found: Mapping[Colour, Reading]) -> dict[str, Any]:
             "weight": reading.weight,
             "version": reading.version,
             "digest": reading.digest,
+            "held": reading.held,
             "ready": reading.ready,
             "settings": dict(reading.settings),
         }

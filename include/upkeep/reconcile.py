@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +19,7 @@ from include.backups.shape import differing, read_shape
 from include.changes.change import open_change
 from include.changes.desk import Desk
 from include.deploy.deployment import live_deployment
-from include.deploy.reality import Expected, differences, plain, read_steadily
+from include.deploy.reality import Expected, differences, plain, read, read_steadily
 from include.deploy.target import Colour
 from include.deploy.targets.factory import open_target
 from include.errors import BackupError, TargetError
@@ -58,63 +58,70 @@ def reconcile(
     with job.ledger.read() as connection:
         busy = _under_way(connection, service.name, job)
         expected = _expected(connection, service)
+        left = _left_shape(connection, service)
     if expected is None:
         return _told(job, service, "empty", "the ledger knows nothing that serves")
     if busy is not None:
         return _told(job, service, "under_way", busy)
     try:
         target = open_target(service, ENVIRONMENT, job.settings, vendor=job.vendor)
-        found = read_steadily(target, pause=pause)
+        # A table that is there for a moment is no more drift than a slot that is starting.
+        seen = read_steadily(
+            lambda: (read(target), _shape(job, service) if left is not None else None), pause=pause
+        )
     except TargetError as error:
         return _told(job, service, "unknown", f"nobody can say what runs: {error}")
-    if found is None:
-        return _told(job, service, "unsteady", "readings do not agree; nothing is concluded")
-    try:
-        said = [*differences(expected, found), *_schema_drift(job, service)]
     except BackupError as error:
         return _told(job, service, "unknown", f"nobody can say what its schema is: {error}")
+    if seen is None:
+        return _told(job, service, "unsteady", "readings do not agree; nothing is concluded")
+    found, shape = seen
+    said = differences(expected, found)
+    if left is not None and shape is not None:
+        said += _schema_drift(service, left, shape)
     if not said:
         return _told(
             job, service, "agrees", f"{expected.version} serves from {expected.colour}, as written"
         )
     with job.ledger.read() as connection:
         # A switch between the two lies behind the ledger as it was read, and is none.
-        if (_under_way(connection, service.name, job), _expected(connection, service)) != (
-            None,
-            expected,
-        ):
+        now = (
+            _under_way(connection, service.name, job),
+            _expected(connection, service),
+            _left_shape(connection, service),
+        )
+        if now != (None, expected, left):
             return _told(job, service, "unsteady", "production was changed while it was read")
     return _drift(job, service, said, plain(found))
 
 
-def _schema_drift(job: Upkeep, service: Service) -> list[str]:
-    """Return, as one sentence, where the database is not what a release has left it as.
-
-    Says nothing where no release through here has migrated it. Raises BackupError where the
-    database can't be read.
-    """
-    database = service.environments[ENVIRONMENT].database
+def _left_shape(connection: Connection, service: Service) -> dict[str, str] | None:
+    """Return what a release has left the database's schema as; None where none has migrated it."""
     records, releases = schema.record, schema.release
-    with job.ledger.read() as connection:
-        bodies = connection.execute(
-            select(records.c.body)
-            .join(releases, releases.c.id == records.c.release)
-            .where(releases.c.service == service.name, records.c.event.in_((MIGRATED, RESTORED)))
-            .order_by(records.c.seq.desc())
-        ).scalars()
-        details = (json.loads(body).get("details") or {} for body in bodies)
-        shape = next(
-            (item["shape"] for item in details if item.get("environment") == ENVIRONMENT), None
-        )
-    if database is None or shape is None:
-        return []
-    changed = differing(shape, read_shape(job.secrets(f"{database}_db")))
+    bodies = connection.execute(
+        select(records.c.body)
+        .join(releases, releases.c.id == records.c.release)
+        .where(releases.c.service == service.name, records.c.event.in_((MIGRATED, RESTORED)))
+        .order_by(records.c.seq.desc())
+    ).scalars()
+    details = (json.loads(body).get("details") or {} for body in bodies)
+    return next((item["shape"] for item in details if item.get("environment") == ENVIRONMENT), None)
+
+
+def _shape(job: Upkeep, service: Service) -> dict[str, str] | None:
+    database = service.environments[ENVIRONMENT].database
+    return read_shape(job.secrets(f"{database}_db")) if database else None
+
+
+def _schema_drift(service: Service, left: Mapping[str, str], shape: Mapping[str, str]) -> list[str]:
+    """Return, as one sentence, where the database is not what a release has left it as."""
+    changed = differing(left, shape)
     if not changed:
         return []
     more = f" and {len(changed) - _SHOWN} more" if len(changed) > _SHOWN else ""
     return [
-        f"{database} has another schema than the last migration left: "
-        f"{', '.join(changed[:_SHOWN])}{more}"
+        f"{service.environments[ENVIRONMENT].database} has another schema than the last migration "
+        f"left: {', '.join(changed[:_SHOWN])}{more}"
     ]
 
 

@@ -137,6 +137,22 @@ def test_a_schema_that_nobody_released_is_drift(works: Works, postgres: Postgres
     works.unlock()
 
 
+def test_a_table_that_is_there_for_a_moment_says_nothing(works: Works) -> None:
+    database = works.settings.service("hims-api").environments["production"].database
+    with psycopg.connect(works.secret(f"{database}_db"), autocommit=True) as connection:
+        pauses = iter(range(1, 5))
+
+        def pause(seconds: float) -> None:
+            if next(pauses) == 4:
+                connection.execute("CREATE TABLE scratch (id int)")
+
+        service = works.settings.service("hims-api")
+        assert reconcile(job(works), service, pause=pause).reason == "unsteady"
+        connection.execute("DROP TABLE scratch")
+    assert look(works).reason == "agrees"
+    assert [row for row in works.rows(schema.release_lock) if row.unlocked_at is None] == []
+
+
 def test_readings_that_do_not_agree_say_nothing(works: Works) -> None:
     slot = live_slot(works)
     fence = works.newest_fence()
