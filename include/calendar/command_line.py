@@ -154,20 +154,14 @@ def duration(text: str) -> timedelta:
         raise argparse.ArgumentTypeError(str(error)) from error
 
 
-def calendar_file(options: argparse.Namespace) -> tuple[Path, str | None]:
-    """Return the file of `--config`, else that of the configuration, and how messages call it."""
+def load(options: argparse.Namespace) -> ChangeCalendar:
+    """Return the calendar in the file of `--config`, else in that of the configuration."""
     if options.config is not None:
-        return options.config, None
+        return load_calendar(options.config)
     from include.settings import load_settings
 
     settings = load_settings()
-    return settings.config_file(CALENDAR), settings.label(CALENDAR)
-
-
-def load(options: argparse.Namespace) -> ChangeCalendar:
-    """Return the calendar as its file has it."""
-    path, name = calendar_file(options)
-    return load_calendar(path, name=name)
+    return load_calendar(settings.config_file(CALENDAR), name=settings.label(CALENDAR))
 
 
 def now(options: argparse.Namespace) -> datetime:

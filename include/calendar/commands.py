@@ -21,7 +21,6 @@ from include.calendar.command_line import (
     add_question,
     both,
     duration,
-    load,
     now,
     print_reasons,
     time_range,
@@ -60,13 +59,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_questions(questions)
 
 
-def run(options: argparse.Namespace) -> int:
-    """Answer the question from the calendar's file; see `include.cli` for the exit status."""
-    return answer(load(options), options)
-
-
 def answer(calendar: ChangeCalendar, options: argparse.Namespace) -> int:
-    """Answer the question from `calendar` and from what `options.known` says."""
+    """Answer the question from `calendar` and from what `options.known` says; see `include.cli` for
+    the exit status."""
     return int(options.answer(calendar, options))
 
 

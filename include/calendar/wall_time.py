@@ -14,6 +14,7 @@ import re
 from collections.abc import Iterable, Iterator
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
+from itertools import pairwise
 from typing import NamedTuple
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
@@ -121,24 +122,28 @@ def _end_of_gap(wall: datetime, zone: ZoneInfo, after: datetime) -> datetime:
 def set_backs(zone: ZoneInfo, start: datetime, end: datetime) -> Iterator[Span]:
     """Yield a few days around each time between `start` and `end` at which clocks go back."""
     for year in range(start.year - 1, end.year + 1):
-        for day in _days_set_back(zone, year):
-            around = Span(max(day - 2 * DAY, start), min(day + 3 * DAY, end))
-            if around.start < around.end:
+        for (_, before), (day, after) in pairwise(_offsets_in(zone, year)):
+            around = Span(max(day - 3 * DAY, start), min(day + 2 * DAY, end))
+            if after < before and around.start < around.end:
                 yield around
 
 
+def offsets(zone: ZoneInfo, start: datetime, end: datetime) -> tuple[timedelta, timedelta]:
+    """Return the least and the greatest offset from UTC that hold between `start` and `end`."""
+    years = range(start.year - 1, end.year + 2)
+    found = {offset for year in years for _, offset in _offsets_in(zone, year)}
+    return min(found), max(found)
+
+
 @lru_cache(maxsize=2048)
-def _days_set_back(zone: ZoneInfo, year: int) -> tuple[datetime, ...]:
+def _offsets_in(zone: ZoneInfo, year: int) -> tuple[tuple[datetime, timedelta], ...]:
+    """Return the offset of New Year's Day, and each that differs from that of the day before."""
     midnight = datetime(year, 1, 1, tzinfo=zone)
-    found: list[datetime] = []
-    before = midnight.utcoffset()
-    for number in range(1, 367):
-        offset = (midnight + number * DAY).utcoffset()
-        assert offset is not None  # noqa: S101 - every zone has one
-        assert before is not None  # noqa: S101
-        if offset < before:
-            found.append(datetime(year, 1, 1, tzinfo=UTC) + (number - 1) * DAY)
-        before = offset
+    found: list[tuple[datetime, timedelta]] = []
+    for number in range(367):
+        offset = (midnight + number * DAY).utcoffset() or timedelta(0)
+        if not found or offset != found[-1][1]:
+            found.append((datetime(year, 1, 1, tzinfo=UTC) + number * DAY, offset))
     return tuple(found)
 
 

@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING
 
 from include.calendar import commands
 from include.calendar.assessment_commands import is_change_file
-from include.calendar.command_line import Known, calendar_file, load, now, time_range
+from include.calendar.command_line import Known, load, now, time_range
 from include.errors import LedgerError
 from include.output import print_progress
 
 if TYPE_CHECKING:
+    from include.calendar import ChangeCalendar
     from include.ledger import Ledger
 
 add_arguments = commands.add_arguments
@@ -25,23 +26,23 @@ add_arguments = commands.add_arguments
 
 def run(options: argparse.Namespace) -> int:
     """Answer the question; see `include.cli` for the exit status."""
+    calendar = load(options)
     if options.systems:
-        _tell_strangers(options)
+        _tell_strangers(calendar, options)
     named = getattr(options, "id", "work")
     asks = named != "work" and not is_change_file(named) and options.config is None
     if options.ledger:
-        return _with_ledger(_ledger(), options, named)
+        return _with_ledger(_ledger(), calendar, options, named)
     if asks and options.surroundings is None:
         try:
-            return _with_ledger(_ledger(), options, named)
+            return _with_ledger(_ledger(), calendar, options, named)
         except LedgerError as error:
             print_progress(f"hims: only the calendar's file is asked: {error}")
-    return commands.run(options)
+    return commands.answer(calendar, options)
 
 
-def _tell_strangers(options: argparse.Namespace) -> None:
+def _tell_strangers(calendar: ChangeCalendar, options: argparse.Namespace) -> None:
     """Say which systems nothing names: no freeze stops them, so they seem open."""
-    calendar = load(options)
     named = {name for window in calendar.windows for name in window.systems}
     named |= {name for blackout in calendar.blackouts for name in blackout.systems}
     if named.issuperset(options.systems):
@@ -60,15 +61,16 @@ def _ledger() -> Ledger:
     return open_ledger(load_settings())
 
 
-def _with_ledger(ledger: Ledger, options: argparse.Namespace, named: str) -> int:
+def _with_ledger(
+    ledger: Ledger, calendar: ChangeCalendar, options: argparse.Namespace, named: str
+) -> int:
     from include.changes.surroundings import surroundings
     from include.entries.planned_work import feed_entries, work_of
-    from include.entries.whole_calendar import whole_calendar
+    from include.entries.whole_calendar import with_entries
 
-    path, name = calendar_file(options)
     known = Known()
     with ledger.read() as connection:
-        calendar = whole_calendar(path, connection, name=name)
+        calendar = with_entries(calendar, connection)
         if hasattr(options, "surroundings"):
             work = work_of(connection, named)
             if work is None and named != "work" and not is_change_file(named):

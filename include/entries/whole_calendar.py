@@ -20,7 +20,11 @@ def whole_calendar(
 
     Raises ConfigError where the file cannot be used: who gets no calendar has no open window.
     """
-    calendar = load_calendar(path, name=name)
+    return with_entries(load_calendar(path, name=name), connection)
+
+
+def with_entries(calendar: ChangeCalendar, connection: Connection) -> ChangeCalendar:
+    """Return the calendar of a file with all freezes and extensions of the ledger."""
     return calendar.including(
         blackouts=entered_blackouts(connection),
         extensions=granted_extensions(connection, calendar),

@@ -27,6 +27,12 @@ class Hours:
     days: int
     shift: bool = True
 
+    @property
+    def minutes_of_day(self) -> set[int]:
+        """Return the minutes after midnight that the clock shows while they last."""
+        start, end = (moment.hour * 60 + moment.minute for moment in (self.start, self.end))
+        return {minute % 1440 for minute in range(start, end + self.days * 1440)}
+
 
 class Minutes:
     """All minutes of `[begin, begin + days)`, with what the clocks of `zone` show in each.
@@ -67,13 +73,14 @@ class Minutes:
         """Return the first minute whose clock shows `wall` or later."""
         return bisect.bisect_left(self.highest, (wall - EPOCH) // MINUTE)
 
-    def spans(self, hours: Hours) -> list[tuple[int, int]]:
+    def spans(self, hours: Hours, *, swallowed: bool = True) -> list[tuple[int, int]]:
+        """Return the minutes of `hours`, `swallowed` with those that a transition leaves none."""
         found = []
         for day in hours.dates:
             opens = datetime.combine(day, hours.start)
             closes = datetime.combine(day + timedelta(days=hours.days), hours.end)
             start, end = self.resolve(opens), self.resolve(closes)
-            if start == end and hours.shift:
+            if start == end and hours.shift and swallowed:
                 end = start + (closes - opens) // MINUTE
             if start < end:
                 found.append((start, end))

@@ -12,6 +12,7 @@ from typing import Any
 import icalendar
 import pytest
 
+from include.calendar import ChangeCalendar, load_calendar
 from include.cli import main
 from tests.unit.calendar.conftest import STANDARD
 from tests.unit.config_copy import ConfigCopy
@@ -244,6 +245,20 @@ def test_the_calendar_is_asked_without_airflow_and_without_a_service(
     )  # fmt: skip
     assert done.stderr.splitlines()[-1] == "[]"
     json.loads(done.stdout)
+
+
+def test_the_calendar_is_read_once_for_a_question(
+    config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[Path] = []
+
+    def counted(path: Path, *, name: str | None = None) -> ChangeCalendar:
+        read.append(path)
+        return load_calendar(path, name=name)
+
+    monkeypatch.setattr("include.calendar.command_line.load_calendar", counted)
+    main(["calendar", "state", "--system", "hims-api", "--config", str(config)])
+    assert read == [config]
 
 
 @pytest.mark.parametrize("year", ["0001", "1799", "2201", "9999"])

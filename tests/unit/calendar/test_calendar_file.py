@@ -262,14 +262,6 @@ def test_windows_that_meet_only_after_years_are_found(load: Load) -> None:
     assert "on Sat 5 Mar 2033 03:00–04:00 EST" in refused(load, STANDARD + yearly)
 
 
-def test_windows_that_open_too_often_to_be_compared_are_refused(load: Load) -> None:
-    hours = 'rrule: FREQ=DAILY, start: "%n:00", end: "%n:30"'
-    entries = [hours.replace("%n", f"{n:02}") for n in range(24)]
-    text = "timezone: America/New_York\nwindows:\n"
-    text += "".join(f"  x{n}: {{{entry}}}\n" for n, entry in enumerate(entries))
-    assert "windows: windows that may overlap open more than 150,000 times" in refused(load, text)
-
-
 def test_a_blackout_of_an_environment_in_which_nothing_runs_is_refused(load: Load) -> None:
     with pytest.raises(ConfigError) as caught:
         load(

@@ -9,7 +9,7 @@ import os
 import tempfile
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
-from itertools import pairwise
+from itertools import combinations, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +68,9 @@ class Item:
     systems: tuple[str, ...]
     spans: tuple[tuple[int, int], ...]
     cutoff: int = 0
+    # Of a window: its hours, and the spans that they have on the wall too.
+    hours: Hours | None = None
+    written: tuple[tuple[int, int], ...] = ()
 
     def concerns(self, system: str) -> bool:
         return "*" in self.systems or system in self.systems
@@ -147,7 +150,8 @@ def recurring(draw: st.DrawFn, minutes: Minutes, *, window: bool) -> Item:
     else:
         entry["reason"] = "because"
     hours = Hours(dates, start, end, days, shift)
-    return Item(entry, systems, tuple(minutes.spans(hours)), cutoff)
+    written = tuple(minutes.spans(hours, swallowed=False))
+    return Item(entry, systems, tuple(minutes.spans(hours)), cutoff, hours, written)
 
 
 @st.composite
@@ -217,6 +221,19 @@ def _overlapping(windows: list[set[tuple[int, int]]]) -> bool:
     return any(a[1] > b[0] and a[2] != b[2] for a, b in pairwise(spans))
 
 
+def _may_overlap(windows: list[Item]) -> bool:
+    """Whether two windows that share a system share a time of day: hours of one zone must."""
+    return any(
+        one.concerns(system)
+        and other.concerns(system)
+        and one.hours is not None
+        and other.hours is not None
+        and one.hours.minutes_of_day & other.hours.minutes_of_day
+        for one, other in combinations(windows, 2)
+        for system in ("*", *SYSTEMS)
+    )
+
+
 @st.composite
 def cases(draw: st.DrawFn) -> Case:
     zone, year = draw(st.sampled_from(PLACES + MORE_PLACES if LONG else PLACES))
@@ -234,9 +251,10 @@ def cases(draw: st.DrawFn) -> Case:
             # Windows that overlap are refused; a refusal for any other reason is a defect.
             if "overlaps" not in str(error):
                 raise
+            assert _may_overlap(windows), "windows that never overlap were refused"
             reject()
     for system in ("*", *SYSTEMS):
-        spans = [set(window.spans) for window in windows if window.concerns(system)]
+        spans = [set(window.written) for window in windows if window.concerns(system)]
         assert not _overlapping(spans), "windows that overlap were accepted"
     return Case(minutes, windows, blackouts, systems, calendar)
 
@@ -343,14 +361,22 @@ def _first_start(
     ]
     index = first
     while (index := line.find(1, index, case.minutes.last)) >= 0:
-        end, cutoff = next((e, cutoff) for s, e, cutoff in spans if s <= index < e)
-        closes = line.find(0, index, end)
-        closes = end if closes < 0 else closes
-        latest = closes - max(cutoff, needs)
-        if index <= latest:
+        fits = []
+        ends = []
+        # Beside each other lie hours of one window and what a transition has shifted into them.
+        for _, end, cutoff in (span for span in spans if span[0] <= index < span[1]):
+            closes = line.find(0, index, end)
+            closes = end if closes < 0 else closes
+            ends.append(closes)
+            latest = closes - max(cutoff, needs)
+            if index <= latest:
+                fits.append((index, latest, closes))
+        if fits:
             # Beyond the last minutes the oracle knows nothing.
-            return (index, latest, closes) if closes < case.minutes.last else None
-        index = closes
+            best = max(fits, key=lambda fit: fit[2])
+            return best if best[2] < case.minutes.last else None
+        # Later starts have less time left, until another span begins.
+        index = min([*ends, *(start for start, _, _ in spans if start > index)])
     return None
 
 
