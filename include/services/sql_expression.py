@@ -54,6 +54,8 @@ _TOTAL_TOKEN = re.compile(
     r"|(?P<word>[A-Z_][\w.$]*+)(?P<call> ?\()?"
 )
 _MAY_FAIL = frozenset({"AT", "CAST", "ESCAPE", "ILIKE", "LIKE", "SIMILAR"})
+# Beside a text there is text on the other side; two columns may be arrays, which need not fit.
+_JOINS_COLUMNS = re.compile(r"(?<!'')(?<!'' )\|\|(?! ?'')")
 _CAST_OF_TEXT = re.compile(
     r"''::(?:TEXT|VARCHAR|JSONB|JSON|UUID|DATE|TIMESTAMPTZ|TIMESTAMP)\b(?! ?\()"
 )
@@ -99,6 +101,8 @@ def unknown_call_in_table(definition: str, types: Set[str]) -> str | None:
 def never_fails(expression: str) -> bool:
     """Tell whether an expression comes to a value, or to NULL, for whatever its columns hold."""
     text = _CAST_OF_TEXT.sub("''", expression)
+    if _JOINS_COLUMNS.search(text):
+        return False
     position = 0
     while position < len(text):
         token = _TOTAL_TOKEN.match(text, position)

@@ -63,7 +63,7 @@ EXPANDS = [
     "now(), ADD d state NOT NULL DEFAULT 'new'::state",
     "ALTER TABLE a SET (fillfactor = 70, toast.autovacuum_enabled = off), RESET (parallel_workers)",
     "ALTER TABLE a ADD b boolean GENERATED ALWAYS AS (c IS NOT NULL AND d = 'x') STORED, ADD "
-    "e text GENERATED ALWAYS AS (coalesce(f, '') || (g->>'h')) STORED",
+    "e text GENERATED ALWAYS AS (f || ' ' || (g->>'h')) STORED",
     "ALTER TABLE a ADD checked_at timestamptz, ADD tags text[] NOT NULL DEFAULT ARRAY['b', 'c']",
     "CREATE TABLE audit . log (id int); ALTER TABLE audit.log DROP COLUMN id",
     "CREATE TABLE t (id text DEFAULT new_id()); CREATE TRIGGER touch BEFORE UPDATE ON t FOR "
@@ -145,6 +145,7 @@ CONTRACTS = [
     "ALTER TABLE t ADD COLUMN a text NOT NULL GENERATED ALWAYS AS (b) STORED",
     "ALTER TABLE t ADD COLUMN a text GENERATED ALWAYS AS (b) STORED REFERENCES c (d)",
     "ALTER TABLE t ADD COLUMN a boolean GENERATED ALWAYS AS (b LIKE c) STORED",
+    "ALTER TABLE t ADD COLUMN a text GENERATED ALWAYS AS (b || c) STORED",
     "ALTER TABLE t ADD COLUMN n int GENERATED ALWAYS AS (lower(b)) STORED",
     "ALTER TABLE t ADD COLUMN a int DEFAULT 0 CHECK (a > 0)",
     "ALTER TABLE t ADD COLUMN a date DEFAULT current_date CHECK (a < '2026-12-01')",
