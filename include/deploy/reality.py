@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from include.deploy.target import Colour, Target
+from include.deploy.targets.cloud import variable
 
 READINGS = 5
 # Seconds; longer than a load balancer takes between two checks.
@@ -103,8 +104,7 @@ def differences(expected: Expected, found: Mapping[Colour, Reading]) -> list[str
             f"{str(serving.held)[:90]}, not {expected.digest[:19]}…"
         )
     if expected.settings is not None:
-        wanted, real = dict(expected.settings), dict(serving.settings)
-        changed = sorted(k for k in {*wanted, *real} if wanted.get(k) != real.get(k))
+        changed = other_settings(expected.settings, dict(serving.settings))
         if changed:
             said.append(f"{expected.colour} has other settings than released: {', '.join(changed)}")
     if expected.standby is not None and idle.digest not in (None, expected.standby):
@@ -113,6 +113,15 @@ def differences(expected: Expected, found: Mapping[Colour, Reading]) -> list[str
             f"and runs {str(idle.digest)[:19]}…"
         )
     return said
+
+
+def other_settings(wanted: Mapping[str, str], real: Mapping[str, str]) -> list[str]:
+    """Return which settings are not the same; those that become one variable are one."""
+    names = {variable(name): name for name in (*real, *wanted)}
+    released, found = (
+        {variable(name): value for name, value in given.items()} for given in (wanted, real)
+    )
+    return sorted(name for key, name in names.items() if released.get(key) != found.get(key))
 
 
 def plain(found: Mapping[Colour, Reading]) -> dict[str, Any]:

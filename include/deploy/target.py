@@ -86,7 +86,8 @@ class Target(Protocol):
         """Set the shares (they add up to 100) and read them back. Raises FencedOff."""
 
     def configuration(self, slot: Colour) -> Mapping[str, str]:
-        """Return the settings that the slot runs with, without secrets; {} when it is empty."""
+        """Return all settings that the slot runs with, without secrets; {} when it is empty. What
+        config does not name any more, or somebody has added by hand, is among them."""
 
     def traffic(self, slot: Colour) -> Traffic:
         """Return the load balancer's counters of the slot."""

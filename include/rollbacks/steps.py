@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import select, update
 
 from include.deploy import deployment
+from include.deploy.reality import other_settings
 from include.deploy.recovery import obstacle
 from include.deploy.smoke import request
 from include.deploy.target import Colour, Target
@@ -120,11 +121,8 @@ def restore_configuration(rollback: Rollback) -> Done:
     def configuration() -> Done:
         rollback.result("restore_database")
         _, slot = _way(rollback)
-        wanted = dict(rollback.service.environments[ENVIRONMENT].config)
-        found = dict(_target(rollback).configuration(slot))
-        differing = sorted(
-            name for name in {*wanted, *found} if wanted.get(name) != found.get(name)
-        )
+        wanted = rollback.service.environments[ENVIRONMENT].config
+        differing = other_settings(wanted, _target(rollback).configuration(slot))
         if differing:
             return Done(
                 ok=False,

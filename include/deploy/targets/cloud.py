@@ -17,6 +17,9 @@ from include.services.service import Service
 VERSION = "release-control.version"
 DIGEST = "release-control.digest"
 FENCE = "release-control.fence"
+# A container's variables that are settings begin so; two tell it what it is.
+_PREFIX = "HIMS_"
+_ITSELF = ("HIMS_VERSION", "HIMS_DIGEST")
 POLL = 1.0
 
 
@@ -27,7 +30,29 @@ def named(names: SlotNames, slot: Colour) -> str:
 
 def variable(setting: str) -> str:
     """Return the environment variable of a setting, as the local target's agent names it."""
-    return f"HIMS_{setting.upper().replace('-', '_')}"
+    return f"{_PREFIX}{setting.upper().replace('-', '_')}"
+
+
+def is_setting(name: str) -> bool:
+    """Tell whether an environment variable is a setting of the service."""
+    return name.startswith(_PREFIX) and name not in _ITSELF
+
+
+def variables(config: Mapping[str, str], artefact: Artefact) -> dict[str, str]:
+    """Return what a container is told that runs `artefact` with these settings."""
+    told = {variable(name): value for name, value in config.items()}
+    return told | dict(zip(_ITSELF, (artefact.version, artefact.digest), strict=True))
+
+
+def settings_in(found: Mapping[str, str], config: Mapping[str, str]) -> dict[str, str]:
+    """Return the settings among a container's variables, whether or not `config` names them: by
+    the names that it gives them, else by the variables' own in small letters."""
+    known = {variable(name): name for name in config}
+    return {
+        known.get(name, name.removeprefix(_PREFIX).lower()): value
+        for name, value in found.items()
+        if is_setting(name)
+    }
 
 
 def require_shares(weights: Mapping[Colour, int]) -> dict[Colour, int]:

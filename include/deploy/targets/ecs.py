@@ -23,13 +23,15 @@ from include.deploy.targets.cloud import (
     VERSION,
     artefact_of,
     ask_health,
+    is_setting,
     named,
     percent,
     require_fence,
     require_newest,
     require_shares,
     same,
-    variable,
+    settings_in,
+    variables,
     wait_until,
 )
 from include.errors import MetricsLost, TargetError
@@ -215,11 +217,7 @@ class EcsTarget:
     def _settings(self, definition: str) -> dict[str, str]:
         container = self._container(self._definition(definition))
         given = {item["name"]: item["value"] for item in container.get("environment", ())}
-        return {
-            name: given[variable(name)]
-            for name in self._placement.config
-            if variable(name) in given
-        }
+        return settings_in(given, self._placement.config)
 
     def _advance(self, fence: int) -> None:
         """Record the fence. Tags have no compare-and-set: two that come at the same instant are
@@ -253,16 +251,17 @@ class EcsTarget:
         containers = []
         for container in present["containerDefinitions"]:
             if container["name"] == self._where.container:
-                variables = {
-                    item["name"]: item["value"] for item in container.get("environment", ())
-                }
-                variables |= {variable(k): v for k, v in self._placement.config.items()}
-                variables |= {"HIMS_VERSION": artefact.version, "HIMS_DIGEST": artefact.digest}
+                told = {
+                    item["name"]: item["value"]
+                    for item in container.get("environment", ())
+                    # The settings are those of the plan, without what was there before.
+                    if not is_setting(item["name"])
+                } | variables(self._placement.config, artefact)
                 container = {
                     **container,
                     "image": f"{self._where.image}@{artefact.digest}",
                     "environment": [
-                        {"name": name, "value": value} for name, value in sorted(variables.items())
+                        {"name": name, "value": value} for name, value in sorted(told.items())
                     ],
                     "dockerLabels": {
                         **container.get("dockerLabels", {}),

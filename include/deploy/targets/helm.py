@@ -7,7 +7,8 @@ chart has to take the values that charts commonly take:
     image: {repository, digest}   replicaCount   podAnnotations: {…}   env: [{name, value}, …]
 
 Helm's writes carry no condition. The fence is looked at right before each and after it: an upgrade
-that a newer permit has overtaken raises FencedOff, but what it wrote in that instant stands.
+that a newer permit has overtaken raises FencedOff, but what it wrote in that instant stands. Nor
+does Helm take away variables that somebody has added to the Deployment by hand: that drift stays.
 """
 
 from __future__ import annotations

@@ -20,13 +20,15 @@ from include.deploy.targets.cloud import (
     VERSION,
     artefact_of,
     ask_health,
+    is_setting,
     named,
     percent,
     require_fence,
     require_newest,
     require_shares,
     same,
-    variable,
+    settings_in,
+    variables,
     wait_until,
 )
 from include.errors import MetricsLost, TargetError
@@ -128,16 +130,7 @@ class KubernetesTarget:
         found = self._deployment(slot)
         if not found["spec"].get("replicas"):
             return {}
-        given = {
-            item["name"]: item["value"]
-            for item in self._container(found).get("env", ())
-            if "value" in item
-        }
-        return {
-            name: given[variable(name)]
-            for name in self._placement.config
-            if variable(name) in given
-        }
+        return settings_in(self._plain_variables(found), self._placement.config)
 
     def traffic(self, slot: Colour) -> Traffic:
         """Refuse: a cluster's API counts no requests."""
@@ -158,13 +151,21 @@ class KubernetesTarget:
 
     def _put(self, artefact: Artefact, slot: Colour, fence: int) -> None:
         """Let the slot's Deployment, which has no traffic, hold `artefact`."""
-        patch = self._staging(artefact)
-        self._write_slot(slot, fence, patch, lambda: self._require_idle(slot, "staged over"))
+
+        def patch(found: Mapping[str, Any]) -> dict[str, Any]:
+            self._require_idle(slot, "staged over")
+            return self._staging(artefact, found)
+
+        self._write_slot(slot, fence, patch)
 
     def _empty(self, slot: Colour, fence: int) -> None:
         """Let the slot's Deployment, which has no traffic, hold nothing."""
-        patch = {"spec": {"replicas": 0}}
-        self._write_slot(slot, fence, patch, lambda: self._require_idle(slot, "retired"))
+
+        def patch(found: Mapping[str, Any]) -> dict[str, Any]:
+            self._require_idle(slot, "retired")
+            return {"spec": {"replicas": 0}}
+
+        self._write_slot(slot, fence, patch)
 
     def _require_idle(self, slot: Colour, done: str) -> None:
         if self.weights()[slot]:
@@ -172,15 +173,31 @@ class KubernetesTarget:
             raise TargetError(f"{name} serves and can't be {done}")
 
     def _variables(self, artefact: Artefact) -> list[dict[str, str]]:
-        variables = {variable(name): value for name, value in self._placement.config.items()}
-        variables |= {"HIMS_VERSION": artefact.version, "HIMS_DIGEST": artefact.digest}
-        return [{"name": name, "value": value} for name, value in sorted(variables.items())]
+        told = variables(self._placement.config, artefact)
+        return [{"name": name, "value": value} for name, value in sorted(told.items())]
 
-    def _staging(self, artefact: Artefact) -> dict[str, Any]:
+    def _plain_variables(self, found: Mapping[str, Any]) -> dict[str, str]:
+        """Return the container's variables without those that come from elsewhere, like secrets."""
+        return {
+            # The API leaves out a value that is empty.
+            item["name"]: item.get("value", "")
+            for item in self._container(found).get("env") or ()
+            if "valueFrom" not in item
+        }
+
+    def _staging(self, artefact: Artefact, found: Mapping[str, Any]) -> dict[str, Any]:
+        told = self._variables(artefact)
+        # A patch keeps what it does not name: settings that are not the plan's have to go.
+        named_now = {item["name"] for item in told}
+        gone = [
+            {"name": name, "$patch": "delete"}
+            for name in self._plain_variables(found)
+            if is_setting(name) and name not in named_now
+        ]
         container = {
             "name": self._where.container,
             "image": f"{self._where.image}@{artefact.digest}",
-            "env": self._variables(artefact),
+            "env": [*told, *gone],
         }
         notes = {VERSION: artefact.version, DIGEST: artefact.digest}
         return {
@@ -279,7 +296,7 @@ class KubernetesTarget:
             if answer.status_code == httpx.codes.NOT_FOUND:
                 continue
             if self._seen(self._checked(answer)) < fence:
-                self._write_slot(slot, fence, {})
+                self._write_slot(slot, fence, lambda found: {})
 
     def _seen(self, found: Mapping[str, Any]) -> int:
         return int((found["metadata"].get("annotations") or {}).get(FENCE, "0"))
@@ -307,12 +324,12 @@ class KubernetesTarget:
         self,
         slot: Colour,
         fence: int,
-        patch: Mapping[str, Any],
-        check: Callable[[], None] = lambda: None,
+        patch: Callable[[Mapping[str, Any]], Mapping[str, Any]],
     ) -> None:
-        """Write the patch with the fence; whoever has read an older Deployment is refused by 409.
+        """Write what `patch` makes of the Deployment, with the fence.
 
-        Route and `check` are looked at after the Deployment: who has come since has written it.
+        It is called and the fence looked at after the Deployment was read: who has come since has
+        written it, and this write is refused by 409.
         """
         # `kubectl set image` sends the same kind of patch.
         headers = {"Content-Type": _STRATEGIC}
@@ -320,12 +337,12 @@ class KubernetesTarget:
             found = self._deployment(slot)
             seen = max(self._seen(found), self._seen(self._route()))
             require_fence(self._service.name, fence, seen)
-            check()
+            made = patch(found)
             metadata = {
                 "resourceVersion": found["metadata"]["resourceVersion"],
                 "annotations": {FENCE: str(fence)},
             }
-            body = {**patch, "metadata": metadata}
+            body = {**made, "metadata": metadata}
             answer = self._send("PATCH", self._path(slot), json=body, headers=headers)
             if answer.status_code != httpx.codes.CONFLICT:
                 self._checked(answer)

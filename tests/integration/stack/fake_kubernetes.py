@@ -189,7 +189,8 @@ class FakeKubernetes:
 
 
 def _merged(present: Any, patch: Any) -> Any:
-    """Return a strategic merge: mappings by key, lists of named things by name."""
+    """Return a strategic merge: mappings by key, lists of named things by name, `$patch: delete`
+    for those of them that have to go."""
     if isinstance(present, dict) and isinstance(patch, dict):
         for key, value in patch.items():
             if value is None:
@@ -200,6 +201,9 @@ def _merged(present: Any, patch: Any) -> Any:
     if isinstance(patch, list) and all(isinstance(item, dict) and "name" in item for item in patch):
         known = {item["name"]: item for item in present or []}
         for item in patch:
+            if item.get("$patch") == "delete":
+                known.pop(item["name"], None)
+                continue
             known[item["name"]] = _merged(known.get(item["name"], {}), item)
         return list(known.values())
     return patch

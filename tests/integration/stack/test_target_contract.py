@@ -547,6 +547,53 @@ def test_a_slot_runs_with_the_settings_of_its_service(place: Place) -> None:
     assert place.target.configuration(GREEN) == {"telemedicine": "true"}
 
 
+def setting(container: dict[str, Any], name: str, value: str) -> None:
+    """Add a variable to a container, as each platform calls it."""
+    key = "environment" if "environment" in container else "env"
+    container[key] = [*container.get(key, ()), {"name": name, "value": value}]
+
+
+def test_a_setting_that_config_names_no_more_is_still_what_a_slot_runs_with(cloud: Place) -> None:
+    target = cloud.target
+    target.stage(cloud.make("2.3.0"), GREEN, 2)
+    assert isinstance(target, EcsTarget | KubernetesTarget)
+    target._placement = target._placement.model_copy(update={"config": {}})
+    assert target.configuration(GREEN) == {"telemedicine": "true"}
+
+
+def test_a_variable_that_is_added_by_hand_is_a_setting_until_the_next_version(
+    cloud: Place,
+) -> None:
+    assert cloud.by_hand is not None
+    target = cloud.target
+    target.stage(cloud.make("2.3.0"), GREEN, 2)
+    cloud.by_hand(lambda container: setting(container, "HIMS_DEBUG_SQL", "1"))
+    cloud.by_hand(lambda container: setting(container, "TZ", "UTC"))
+    assert target.configuration(GREEN) == {"telemedicine": "true", "debug_sql": "1"}
+    target.stage(cloud.make("2.4.0"), GREEN, 3)
+    left = {"debug_sql": "1"} if isinstance(target, HelmTarget) else {}
+    assert target.configuration(GREEN) == {"telemedicine": "true", **left}
+
+
+def test_a_secret_is_no_setting_and_stays_where_it_comes_from(
+    settings: Settings, secrets: Secrets
+) -> None:
+    with opened("kubernetes", settings, secrets) as place:
+        assert place.fake is not None
+        assert place.by_hand is not None
+        secret = {"name": "HIMS_KEY", "valueFrom": {"secretKeyRef": {"name": "hims", "key": "k"}}}
+        # As the API says of a variable whose value is empty.
+        empty = {"name": "HIMS_TELEMEDICINE"}
+        place.by_hand(lambda container: container.update(env=[secret]))
+        place.target.stage(place.make("2.3.0"), GREEN, 2)
+        assert place.target.configuration(GREEN) == {"telemedicine": "true"}
+        found = place.fake.objects[place.fake.deployment(NAMES.green)]
+        container = found["spec"]["template"]["spec"]["containers"][0]
+        assert secret in container["env"]
+        container["env"] = [secret, empty]
+        assert place.target.configuration(GREEN) == {"telemedicine": ""}
+
+
 def test_of_two_writers_the_cluster_refuses_the_one_that_read_an_older_route(
     settings: Settings, secrets: Secrets
 ) -> None:
