@@ -20,6 +20,7 @@ from include.errors import RequestError
 from include.instants import format_duration
 
 LEAD_PASSED = "lead_passed"
+_INSTANT = timedelta(microseconds=1)
 TO_BE_KNOWN = frozenset({"holiday", "train"})
 
 
@@ -84,8 +85,9 @@ def plan_train_dates(
 ) -> TrainDates | None:
     """Return the dates of a train planned at `at`, or None where no slot holds `needs`.
 
-    The slot is the first at `target` or later; without a target, the first that leaves the feature
-    freeze its whole lead. Raises RequestError for a code freeze before the feature freeze.
+    The slot is the first that leaves the feature freeze its whole lead. With a target it is the one
+    open at `target`, from where it opens, else the first behind it; a target within the lead is
+    planned for what it is. Raises RequestError for a code freeze before the feature freeze.
     """
     if code_lead > feature_lead:
         raise RequestError(
@@ -93,10 +95,14 @@ def plan_train_dates(
             f"the feature freeze ({format_duration(feature_lead)})"
         )
     at = aware(at)
-    # A day in hand, as a lead by the wall can be an hour longer than its days.
-    search = aware(target) if target is not None else at + feature_lead - DAY
+    if target is None:
+        # A day in hand, as a lead by the wall can be an hour longer than its days.
+        search, whole = at + feature_lead - DAY, True
+    else:
+        search = max(at, _begin_of_open(calendar, aware(target), systems))
+        whole = lead_before(target, feature_lead, calendar.zone) >= at
     opening = calendar.next(needs=needs, not_before=search, systems=systems)
-    while opening is not None and target is None:
+    while opening is not None and whole:
         if lead_before(opening.start, feature_lead, calendar.zone) >= at:
             break
         # Later in the same stretch may do; a lead by the wall is off by a transition at most.
@@ -114,6 +120,12 @@ def plan_train_dates(
         systems=systems,
         trains=trains,
     )
+
+
+def _begin_of_open(calendar: ChangeCalendar, target: datetime, systems: Sequence[str]) -> datetime:
+    """Return where the stretch begins that is open at `target`; `target` where none is."""
+    found = calendar.outlook(systems=systems).stretches(target, target + _INSTANT)
+    return min((stretch.start for _, stretch in found), default=target)
 
 
 def dates_for(

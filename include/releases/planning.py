@@ -161,8 +161,9 @@ def find_slot(
     target: datetime | None,
     now: datetime,
 ) -> PlannedSlot:
-    """Return the slot to aim for: the one that contains `target`, else the first that leaves the
-    feature freeze its whole lead, by the clock on the wall. Raises RequestError when there is none.
+    """Return the slot to aim for: the one that contains `target`, from where it opens, else the
+    first that leaves the feature freeze its whole lead, by the clock on the wall. Raises
+    RequestError when there is none.
     """
     if target is not None and target <= now:
         raise RequestError(

@@ -85,12 +85,31 @@ def test_a_target_too_near_or_shut_is_planned_with_what_stands_against_it(load: 
     codes = [item.code for item in dates.collisions]
     assert codes == ["moved", "blackout", "holiday"]
     near = planned(load(CALENDAR), "2026-11-25T12:00:00", "2026-11-28T07:30:00")
-    assert near.slot.start == utc("2026-11-28T07:30:00")
+    assert near.slot.start == utc("2026-11-28T07:00:00")
     messages = [item.message for item in near.collisions if item.code == "lead_passed"]
     assert messages == [
-        "the feature freeze would have begun 11d4h30m ago",
-        "the code freeze would have begun 4d4h30m ago",
+        "the feature freeze would have begun 11d5h ago",
+        "the code freeze would have begun 4d5h ago",
     ]
+
+
+@pytest.mark.parametrize("target", ["07:00:00", "07:30:00", "08:05:00", "08:59:59"])
+def test_a_target_inside_a_slot_aims_for_that_slot_from_where_it_opens(
+    load: Load, target: str
+) -> None:
+    calendar = load(CALENDAR)
+    dates = planned(calendar, "2026-11-25T00:00:00", f"2026-12-12T{target}")
+    assert dates.slot.start == utc("2026-12-12T07:00:00")
+    assert "moved" not in [item.code for item in dates.collisions]
+
+
+def test_a_target_that_leaves_the_lead_is_not_planned_into_it(load: Load) -> None:
+    """The slot opens an hour before the lead is over, and work may begin later in it."""
+    begun = planned(load(CALENDAR), "2026-11-14T08:00:00", "2026-11-28T08:04:00")
+    assert begun.slot.start == utc("2026-11-28T08:00:00")
+    assert "lead_passed" not in [item.code for item in begun.collisions]
+    during = planned(load(CALENDAR), "2026-11-28T07:10:00", "2026-11-28T07:30:00")
+    assert during.slot.start == utc("2026-11-28T07:10:00")
 
 
 def test_another_train_on_the_same_systems_is_named(load: Load) -> None:
