@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import sys
 from datetime import datetime, timedelta
-from itertools import islice
+from itertools import chain, islice
 from typing import Any
 
 from include.calendar.answers import Opening, WindowSlot
@@ -99,17 +99,14 @@ def _state(calendar: ChangeCalendar, options: argparse.Namespace) -> int:
 
 def _list(calendar: ChangeCalendar, options: argparse.Namespace) -> int:
     start, end = time_range(options, _AHEAD)
-    outlook = calendar.outlook(systems=options.systems, environment=options.environment)
-    if sum(1 for _ in islice(outlook.openings(start, end), MOST_SLOTS + 1)) > MOST_SLOTS:
-        raise RequestError(
-            f"more than {MOST_SLOTS:,} slots lie in that time; ask for a shorter one"
-        )
-    slots = calendar.slots(start, end, systems=options.systems, environment=options.environment)
+    slots = _slots(calendar, start, end, options)
     if options.json:
-        print_json({"slots": [_slot_json(slot) for slot in slots]})
+        print_json({"slots": [_slot_json(calendar, slot) for slot in slots]})
         return 0
     for slot in slots:
-        print_line(f"{slot.state:8}{slot.window}: {slot.local} ({utc_text(slot.start, slot.end)})")
+        utc = utc_text(slot.start, slot.end)
+        scope = _scope_text(calendar, slot)
+        print_line(f"{slot.state:8}{slot.window}{scope}: {slot.local} ({utc})")
         if slot.state == "cut":
             for part in slot.open:
                 local = local_span_text(part, slot.zone)
@@ -117,19 +114,34 @@ def _list(calendar: ChangeCalendar, options: argparse.Namespace) -> int:
         print_reasons(slot.reasons)
     if not slots:
         print_line(f"no slot between {both(calendar, start)} and {both(calendar, end)}")
-    if not options.systems:
-        _name_the_others(calendar, start, end)
     return 0
 
 
-def _name_the_others(calendar: ChangeCalendar, start: datetime, end: datetime) -> None:
-    """Say which windows are not listed, since they open some systems only."""
-    for window in calendar.windows:
-        if window.scope and next(window.openings(start, end), None) is not None:
-            flags = " ".join(f"--system {system}" for system in window.scope)
-            print_line(
-                f"not listed: {window.name}, which opens some systems only; ask with {flags}"
-            )
+def _slots(
+    calendar: ChangeCalendar, start: datetime, end: datetime, options: argparse.Namespace
+) -> list[WindowSlot]:
+    """Return the slots of the systems asked about; without any those of every window, in order.
+
+    A window that opens some systems only is told as those see it.
+    """
+    environment = options.environment
+    windows = [window for window in calendar.windows if window.scope and not options.systems]
+    outlook = calendar.outlook(systems=options.systems, environment=environment)
+    openings = [outlook.openings(start, end), *(item.openings(start, end) for item in windows)]
+    if sum(1 for _ in islice(chain(*openings), MOST_SLOTS + 1)) > MOST_SLOTS:
+        raise RequestError(
+            f"more than {MOST_SLOTS:,} slots lie in that time; ask for a shorter one"
+        )
+    slots = calendar.slots(start, end, systems=options.systems, environment=environment)
+    for window in windows:
+        seen = calendar.slots(start, end, systems=window.scope, environment=environment)
+        slots += [slot for slot in seen if slot.window == window.name]
+    return sorted(slots, key=lambda slot: (slot.start, slot.window))
+
+
+def _scope_text(calendar: ChangeCalendar, slot: WindowSlot) -> str:
+    scope = calendar.window(slot.window).scope
+    return f" (only {', '.join(scope)})" if scope else ""
 
 
 def _next(calendar: ChangeCalendar, options: argparse.Namespace) -> int:
@@ -186,9 +198,12 @@ def _ics(calendar: ChangeCalendar, options: argparse.Namespace) -> int:
     return 0
 
 
-def _slot_json(slot: WindowSlot) -> dict[str, Any]:
+def _slot_json(calendar: ChangeCalendar, slot: WindowSlot) -> dict[str, Any]:
+    scope = calendar.window(slot.window).scope
     return {
         "window": slot.window,
+        # Of a window for all systems there is nothing to tell.
+        **({"systems": scope} if scope else {}),
         "start": slot.start,
         "end": slot.end,
         "local": slot.local,

@@ -212,7 +212,7 @@ def _moment(key: str, instant: datetime, zone: ZoneInfo) -> str:
 def _text(value: str) -> str:
     """Return a TEXT value: escaped (RFC 5545, 3.3.11), and without control characters."""
     value = value.replace("\r\n", "\n").replace("\r", "\n")
-    value = "".join(sign for sign in value if sign == "\n" or sign >= " ")
+    value = "".join(sign for sign in value if sign == "\n" or (sign >= " " and sign != "\x7f"))
     for sign in ("\\", ";", ","):
         value = value.replace(sign, "\\" + sign)
     return value.replace("\n", "\\n")

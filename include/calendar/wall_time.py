@@ -38,6 +38,18 @@ _MEANT = {
     "JST": "Asia/Tokyo", "AEST": "Australia/Sydney", "AEDT": "Australia/Sydney",
     "Z": "UTC", "ZULU": "UTC", "UCT": "UTC",
 }  # fmt: skip
+# Links of the time zone database that have no slash, and the zone that each of them is.
+_LINKS = {
+    "CUBA": "America/Havana", "EGYPT": "Africa/Cairo", "EIRE": "Europe/Dublin",
+    "GB": "Europe/London", "GB-EIRE": "Europe/London", "GREENWICH": "UTC",
+    "HONGKONG": "Asia/Hong_Kong", "ICELAND": "Atlantic/Reykjavik", "IRAN": "Asia/Tehran",
+    "ISRAEL": "Asia/Jerusalem", "JAMAICA": "America/Jamaica", "JAPAN": "Asia/Tokyo",
+    "KWAJALEIN": "Pacific/Kwajalein", "LIBYA": "Africa/Tripoli", "NAVAJO": "America/Denver",
+    "NZ": "Pacific/Auckland", "NZ-CHAT": "Pacific/Chatham", "POLAND": "Europe/Warsaw",
+    "PORTUGAL": "Europe/Lisbon", "PRC": "Asia/Shanghai", "ROC": "Asia/Taipei",
+    "ROK": "Asia/Seoul", "SINGAPORE": "Asia/Singapore", "TURKEY": "Europe/Istanbul",
+    "UNIVERSAL": "UTC", "W-SU": "Europe/Moscow",
+}  # fmt: skip
 _FIXED = {
     "EST": "EST is UTC-5 all year, also in summer",
     "MST": "MST is UTC-7 all year, also in summer",
@@ -56,9 +68,15 @@ class Span(NamedTuple):
 def zone_of(name: str) -> ZoneInfo:
     """Return the zone with this IANA name; `UTC` is the only one without a slash.
 
-    Raises RequestError, with the name that was probably meant, for abbreviations, bare offsets
-    and names that the time zone database does not know.
+    Raises RequestError, with the name that was probably meant, for abbreviations, bare offsets,
+    links without a slash and names that the time zone database does not know.
     """
+    if name.upper() in _LINKS:
+        zone = _LINKS[name.upper()]
+        raise RequestError(
+            f'"{name}" is a link name that the time zone database keeps for old programs; write '
+            f"{zone}"
+        )
     if name.upper() in _MEANT:
         why = _FIXED.get(name.upper(), f"{name} is an abbreviation, not a place")
         meant = _MEANT[name.upper()]

@@ -348,22 +348,29 @@ def test_a_name_that_no_calendar_could_know_is_misuse_and_never_open(
     assert f"{wrong[1]!r} is not a name" in done.stderr
 
 
-def test_a_list_names_the_windows_of_single_systems_that_it_leaves_out(config: Path) -> None:
+def test_a_list_holds_the_windows_of_single_systems_as_those_see_them(config: Path) -> None:
     config.write_text(
         STANDARD
         + """
   billing-night: {dates: [2026-12-09], start: "22:00", end: "23:00", systems: [billing, claims]}
+  stock-night: {dates: [2026-12-12], start: "00:00", end: "02:00", systems: [stock]}
+blackouts:
+  audit: {start: 2026-12-12T01:30, end: 2026-12-12T02:30, systems: [stock], reason: Audit}
 """
     )
-    days = ("--from", "2026-12-07T00:00:00Z", "--to", "2026-12-11T00:00:00Z")
+    days = ("--from", "2026-12-07T00:00:00Z", "--to", "2026-12-13T00:00:00Z")
+    slots = answer("list", *days, config=config)["slots"]
+    assert [(slot["window"], slot.get("systems"), slot["state"]) for slot in slots] == [
+        ("billing-night", ["billing", "claims"], "open"),
+        ("stock-night", ["stock"], "cut"),
+        ("standard", None, "open"),
+    ]
+    assert slots[1]["open"] == [["2026-12-12T05:00:00Z", "2026-12-12T06:30:00Z"]]
     said = hims("list", *days, config=config).stdout
-    assert "not listed: billing-night" in said
-    assert "--system billing --system claims" in said
-    later = hims("list", "--from", "2027-01-01T00:00:00Z", config=config).stdout
-    assert "not listed" not in later
-    asked = hims("list", *days, "--system", "billing", config=config).stdout
-    assert "open    billing-night" in asked
-    assert "not listed" not in asked
+    assert "open    billing-night (only billing, claims): Wed 9 Dec 2026 22:00–23:00 EST" in said
+    assert "cut     stock-night (only stock)" in said
+    asked = answer("list", *days, "--system", "billing", config=config)["slots"]
+    assert [slot["window"] for slot in asked] == ["billing-night", "standard"]
 
 
 def test_the_calendar_plans_a_release_like_the_command_for_releases(

@@ -35,6 +35,8 @@ def refused(load: Load, text: str) -> str:
         ("America/New_York", "-05:00", "a fixed offset follows the clocks of no place"),
         ("America/New_York", "Etc/GMT+5", "a fixed offset follows the clocks of no place"),
         ("America/New_York", "America/NewYork", 'did you mean "America/New_York"'),
+        ("America/New_York", "Japan", '"Japan" is a link name that the time zone database keeps '
+         "for old programs; write Asia/Tokyo"),
         ("America/New_York", "EST5EDT", "write America/New_York"),
         ("America/New_York", "../../etc/passwd", "is not an IANA zone"),
         ("America/New_York", "5", "is not an IANA zone"),
