@@ -16,7 +16,7 @@ from include.calendar.answers import CalendarState, Opening, Reason, WindowSlot
 from include.calendar.blackout import PRODUCTION, Blackout
 from include.calendar.digest import digest_of
 from include.calendar.holiday import Holidays
-from include.calendar.outlook import HORIZON, LAST_END, Asker, Outlook, times_ahead
+from include.calendar.outlook import HORIZON, Asker, Outlook
 from include.calendar.reasons import outside_reasons, reasons_against, shift_reason, slot_reasons
 from include.calendar.wall_time import Span, aware, local_text
 from include.calendar.window import Extension, Occurrence, Window, WindowKind
@@ -221,7 +221,7 @@ class ChangeCalendar:
             raise RequestError(f"needs {format_duration(needs)}: work takes no negative time")
         only = None if window is None else self.window(window)
         outlook = self.outlook(systems=systems, environment=environment, change=change)
-        for time in times_ahead(first):
+        for time in outlook.times_ahead(first):
             found = outlook.stretches(*time, least=needs, only=only)
             best = _first_fit(outlook, found, needs, first)
             if best is not None:
@@ -231,20 +231,20 @@ class ChangeCalendar:
     def _emergency_state(self, outlook: Outlook, at: datetime) -> CalendarState:
         kinds = [item.name for item in self.windows if item.kind is WindowKind.EMERGENCY]
         ahead = _next_closed(outlook, at) if kinds else None
-        shut = ahead is not None and ahead.start <= at
+        begins, ends = ahead or (None, None)
+        shut = begins is not None and begins <= at
         reasons = reasons_against(outlook, Span(at, at + _INSTANT), self.zone)
         if not kinds:
             message = "the calendar declares no window of kind emergency"
             reasons.append(Reason(code="no_emergency_window", message=message))
         is_open = bool(kinds) and not shut
-        closes = ahead.start if ahead and is_open else None
-        opens = ahead.end if ahead and shut and ahead.end < LAST_END else None
+        closes = begins if is_open else None
         return CalendarState(
             at=at,
             open=is_open,
             windows=tuple(sorted(kinds)),
             reasons=tuple(reasons),
-            next_transition=opens if shut else closes,
+            next_transition=ends if shut else closes,
             closes=closes,
             latest_start=closes,
         )
@@ -304,21 +304,21 @@ def _first_fit(
 
 
 def _next_open(outlook: Outlook, at: datetime) -> datetime | None:
-    for time in times_ahead(at):
+    for time in outlook.times_ahead(at):
         for _, stretch in outlook.stretches(*time):
             return stretch.start
     return None
 
 
-def _next_closed(outlook: Outlook, at: datetime) -> Span | None:
-    """Return the first time at which something denies, `at` or later, with its true ends."""
+def _next_closed(outlook: Outlook, at: datetime) -> tuple[datetime, datetime | None] | None:
+    """Return when something denies next, `at` or later, and its end; None for one out of sight."""
     found: list[Span] = []
-    for time in times_ahead(at):
+    for time in outlook.times_ahead(at):
         found = outlook.closed(at, time.end)
         # What reaches the end may be continued behind it.
         if found and found[0].end < time.end:
-            break
-    return found[0] if found else None
+            return found[0]
+    return (found[0].start, None) if found else None
 
 
 def _plain(name: str) -> str:

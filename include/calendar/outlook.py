@@ -10,7 +10,7 @@ import bisect
 import heapq
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from typing import NamedTuple
 
 from include.calendar.blackout import Blackout
@@ -22,7 +22,12 @@ from include.calendar.window import ALL_SYSTEMS, Extension, Occurrence, Window
 # Far enough for a 29 February across a skipped leap day and for a decade of freezes.
 HORIZON = timedelta(days=4383)
 # Nobody asks for what lies beyond: see `aware`.
-LAST_END = datetime(2201, 1, 1, tzinfo=UTC)
+_END = datetime(2201, 1, 1, tzinfo=UTC)
+# Until then the time zone database lists transitions, from then on it has rules for them.
+_ZONES_SETTLED = datetime(2038, 1, 1, tzinfo=UTC)
+# By then there was every kind of year, beside its neighbours: a leap year that begins on a certain
+# weekday comes back after 40 years at most.
+_EVERY_KIND_OF_YEAR = timedelta(days=43 * 366)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,20 +52,6 @@ class Denial(NamedTuple):
     end: datetime
     blackout: Blackout
     whole: Span
-
-
-def times_ahead(start: datetime) -> Iterator[Span]:
-    """Yield the time from `start` to the end of 2200 in adjoining pieces, each the longer.
-
-    Nearly every search ends in the first one. It is `HORIZON` long, so a rule that happens once in
-    a generation costs the others no search through all its years.
-    """
-    length = HORIZON
-    last = max(LAST_END, start + HORIZON)
-    while start < last:
-        end = min(start + length, last)
-        yield Span(start, end)
-        start, length = end, 2 * length
 
 
 class Outlook:
@@ -110,6 +101,33 @@ class Outlook:
         self._once_reach = _running_maximum(denial.end for denial in self._once)
         self._closed = merge(Span(denial.start, denial.end) for denial in self._once)
         self._closed_ends = [span.end for span in self._closed]
+
+    def times_ahead(self, start: datetime) -> Iterator[Span]:
+        """Yield the time from `start` on in adjoining pieces, until there can be nothing new.
+
+        Nearly every search ends in the first one. It is `HORIZON` long, so a rule that happens once
+        in a generation costs the others no search through all its years.
+        """
+        length = HORIZON
+        yield Span(start, start + length)
+        last = self._seen_through(start)
+        while (begin := start + length) < last:
+            length *= 3
+            yield Span(begin, min(start + length, last))
+
+    def _seen_through(self, start: datetime) -> datetime:
+        """Return by when everything has happened, in every constellation, that happens at all."""
+        hours = [window.hours for window in self._windows] + [
+            item.hours for item in self._recurring
+        ]
+        settled = [item.recurrence.settled for item in hours if item is not None]
+        # Easter keeps to no kind of year.
+        if None in settled or self.holiday_policy is HolidayPolicy.BLOCK:
+            return _END
+        ends = [start, _ZONES_SETTLED, *self._once_reach[-1:]]
+        ends += [granted.end for granted, _ in self._granted]
+        ends += [datetime.combine(day, time(), UTC) for day in settled if day is not None]
+        return min(_END, max(ends) + _EVERY_KIND_OF_YEAR)
 
     # -- what denies ---------------------------------------------------------------------------
 
@@ -166,13 +184,17 @@ class Outlook:
         end: datetime,
         least: timedelta = timedelta(0),
         only: Window | None = None,
+        system: str | None = None,
     ) -> list[Iterator[Occurrence]]:
-        """Return the hours of every window concerned that overlap `[start, end)`."""
+        """Return the hours of every window concerned that overlap `[start, end)`.
+
+        With `system` those of windows that do not cover it may be left out.
+        """
         streams = [
             # A window too short, or one that blinks, would be walked through for years.
             window.hours_between(start, end, least=least)
             for window in self._windows
-            if only is None or only is window
+            if (only is None or only is window) and (system is None or window.covers(system))
         ]
         for hours, _ in self._granted:
             wanted = only is None or only is hours.window
@@ -203,13 +225,18 @@ class Outlook:
     def _opened_by_others(self, hours: Occurrence, system: str) -> list[Span]:
         return merge(
             other.span
-            for other in self.openings(hours.start, hours.end)
+            for other in self.openings(hours.start, hours.end, system=system)
             if self._opens(other, system)
         )
 
-    def openings(self, start: datetime, end: datetime) -> Iterator[Occurrence]:
-        """Yield every opening that overlaps `[start, end)`, denied or not, window by window."""
-        for stream in self._streams(start, end):
+    def openings(
+        self, start: datetime, end: datetime, *, system: str | None = None
+    ) -> Iterator[Occurrence]:
+        """Yield every opening that overlaps `[start, end)`, denied or not, window by window.
+
+        With `system` those that do not open it may be left out.
+        """
+        for stream in self._streams(start, end, system=system):
             for hours in stream:
                 yield from hours.window.openings_of(hours, start, end)
 

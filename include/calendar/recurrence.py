@@ -49,6 +49,17 @@ class Recurrence:
         """Whether the dates are a list, given or counted out, and not a rule."""
         return self._parts is None
 
+    @property
+    def settled(self) -> date | None:
+        """From when on it knows no dates but those that every year of its kind has.
+
+        None where its years differ for ever, as those of every third one do.
+        """
+        first, last = self.bounds
+        if last is None and self._parts is not None and self._parts["INTERVAL"] > 1:
+            return None
+        return last or first or date.min
+
     def __repr__(self) -> str:
         return f"Recurrence({self.text!r}, first={self._first}, last={self._last})"
 

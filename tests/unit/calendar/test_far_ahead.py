@@ -83,3 +83,17 @@ windows:
     assert later is not None
     assert later.start == datetime(2045, 1, 7, 7, tzinfo=UTC)
     assert process_time() - begun < 0.5
+
+
+def test_systems_that_are_never_open_together_are_told_so_in_seconds(load: Load) -> None:
+    calendar = load(
+        """
+timezone: America/New_York
+windows:
+  a: {rrule: FREQ=DAILY, start: "02:00", end: "03:00", systems: [a]}
+  b: {rrule: FREQ=DAILY, start: "05:00", end: "06:00", systems: [b]}
+"""
+    )
+    begun = process_time()
+    assert calendar.next(needs=HOUR, not_before=AT, systems=["a", "b"]) is None
+    assert process_time() - begun < 6
