@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -20,6 +21,7 @@ from include.services.service import Argv
 
 _KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "VIRTUAL_ENV")
 LIMIT = timedelta(minutes=30)
+_LEASH = Path(__file__).with_name("leash.py")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,34 +85,48 @@ def _run(
         begin = stream.tell()
         stream.write(f"$ {' '.join(argv)}\n".encode())
         stream.flush()
-        try:
-            process = subprocess.Popen(
-                argv,
-                cwd=directory,
-                env={**kept, "PYTHONDONTWRITEBYTECODE": "1", **environment},
-                stdin=subprocess.DEVNULL,
-                stdout=stream,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
-        except OSError as error:
-            raise TargetError(
-                f"{argv[0]} cannot be started ({error.strerror}); it is a command of the service's "
-                "file under config/services/"
-            ) from error
-        try:
-            status = process.wait(limit.total_seconds())
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-            status = 124
-            stream.write(f"killed after {limit}\n".encode())
-        except BaseException:
-            # The task itself is being stopped: what it started must not go on without it.
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-            raise
+        readable, report = os.pipe()
+        with os.fdopen(readable, encoding="ascii") as reported:
+            try:
+                leash = (sys.executable, "-I", "-S", str(_LEASH), str(report), str(os.getpid()))
+                process = subprocess.Popen(
+                    (*leash, *argv),
+                    cwd=directory,
+                    env={**kept, "PYTHONDONTWRITEBYTECODE": "1", **environment},
+                    stdin=subprocess.DEVNULL,
+                    stdout=stream,
+                    stderr=subprocess.STDOUT,
+                    start_new_session=True,
+                    pass_fds=(report,),
+                )
+            except OSError as error:
+                raise _not_started(argv, str(error.strerror)) from error
+            finally:
+                os.close(report)
+            try:
+                number = reported.read()
+                status = process.wait(limit.total_seconds())
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+                status = 124
+                stream.write(f"killed after {limit}\n".encode())
+            except BaseException:
+                # The task itself is being stopped: what it started must not go on without it.
+                with suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+                raise
+        if number:
+            raise _not_started(argv, os.strerror(int(number)))
     with log.open("rb") as stream:
         stream.seek(max(begin, log.stat().st_size - 20_000))
         output = stream.read().decode("utf-8", "replace")
     return CommandResult(argv=argv, status=status, output=output)
+
+
+def _not_started(argv: tuple[str, ...], why: str) -> TargetError:
+    return TargetError(
+        f"{argv[0]} cannot be started ({why}); it is a command of the service's file "
+        "under config/services/"
+    )
