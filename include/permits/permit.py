@@ -105,12 +105,7 @@ def check_again(
         change = release_change(train)
         permit = _held(unit, train, change.content_hash, expired=closing)
         if permit is None:
-            missing = Condition(
-                code="permit",
-                verdict="no_go",
-                message="no permit of this run is in force; it was never issued, or has expired",
-                who="release manager",
-            )
+            missing = _missing("it was never issued, or has expired")
             return _refuse(unit, train, (*conditions, missing), "permit.withdrawn")
         unit.execute(
             update(schema.permit)
@@ -126,6 +121,29 @@ def check_again(
             details={"conditions": plain(conditions)},
         )
     return Decision(permit=permit, conditions=conditions)
+
+
+def confirm(unit: Unit, train: Train, fence: int, *, closing: bool = False) -> Decision:
+    """Say, in the unit that is about to use it, whether the permit under `fence` is held still.
+
+    Nothing else is asked: it is for what was permitted a moment ago, or is done already. What a
+    rollback or another run has closed since is not held, nor what has expired, unless what goes on
+    is finished although its window is `closing`. An attempt that began to be led back holds none.
+    """
+    _serialise(unit, train.plan.service.name)
+    change = release_change(train)
+    permit = _held(unit, train, change.content_hash, expired=closing)
+    if permit is None or permit.fence != fence or train.begun("roll_back"):
+        missing = _missing(f"permit {fence} has expired, or was closed: somebody goes back")
+        return _refuse(unit, train, (missing,), "permit.withdrawn")
+    unit.append(
+        "permit.held",
+        Subject(kind="permit", id=str(permit.fence), content_hash=change.content_hash),
+        message=f"permit {permit.fence} is held still",
+        release=train.release,
+        change=change.id,
+    )
+    return Decision(permit=permit, conditions=())
 
 
 def close_permits(unit: Unit, train: Train) -> None:
@@ -169,6 +187,15 @@ def permit_in_force(unit: Unit, service: str) -> int | None:
 def _serialise(unit: Unit, service: str) -> None:
     """Let one permit decision per service happen at a time."""
     unit.execute(select(func.pg_advisory_xact_lock(7302, func.hashtext(service))))
+
+
+def _missing(why: str) -> Condition:
+    return Condition(
+        code="permit",
+        verdict="no_go",
+        message=f"no permit of this run is in force; {why}",
+        who="release manager",
+    )
 
 
 def _refuse(unit: Unit, train: Train, conditions: tuple[Condition, ...], event: str) -> Decision:

@@ -20,6 +20,8 @@ class Timeline:
         "release.change_opened",
         "change.scheduled",
         "staging.began",
+        "permit.held",
+        "schema.migrating",
         "deploy.switch_began",
     )
     SAYS_NO = (".rejected", ".cancelled", ".rolled_back")

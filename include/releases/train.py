@@ -160,6 +160,10 @@ class Train:
         row = self._step_row(name)
         return row is not None and row.state == "done"
 
+    def begun(self, name: str) -> bool:
+        """Return whether a step was begun, however it ended."""
+        return self._step_row(name) is not None
+
     def tell(self, unit: Unit, notice: Notice) -> None:
         """Queue a notice in the unit's transaction; told already, it is not queued again."""
         queue(unit, screened(self.settings, notice))

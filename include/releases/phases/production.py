@@ -7,8 +7,7 @@ is there, so a task that was killed at any instant can be run again.
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import datetime, timedelta
-from functools import partial
+from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import update
@@ -23,7 +22,8 @@ from include.deploy.targets.factory import open_target
 from include.errors import LedgerError
 from include.ledger import schema
 from include.notices import Notice, texts
-from include.permits.permit import check_again, issue
+from include.permits.permit import check_again, confirm, issue
+from include.releases.phases import larger_share
 from include.releases.phases.cab import move, release_change
 from include.releases.phases.code_freeze import artefact
 from include.releases.phases.looking import ENVIRONMENT, look
@@ -257,19 +257,25 @@ def warm_up(train: Train) -> Done:
 
 
 def switch_traffic(train: Train) -> Done:
-    """Check the permit again before each share of the traffic that the new version is given."""
+    """Check the permit again before each share of the traffic that the new version is given.
+
+    Killed in the middle and begun again it goes on, and is ended, as if it never had been: by the
+    declared policy of a step that has begun.
+    """
     for earlier in ("deploy_green", "smoke_test", "warm_up"):
         train.result(earlier)
     if train.has("switch_traffic"):
         # A retry after the window has closed must not undo what was done inside it.
         return train.done("switch_traffic")
     profile = train.plan.profile
-    decision = check_again(train, needs=needs_of(train).rollback)
-    if decision.permit is None:
-        return Done(ok=False, reason="permit_withdrawn", message=decision.message)
-    fence = decision.permit.fence
     slot, target = _staged(train)
+    fence = int(train.result("deploy_green")["fence"])
     steps = shifts(train.plan.strategy, profile.shares, profile.watch.duration)
+    again = train.has("begin_switch")
+    if not again:
+        decision = check_again(train, needs=needs_of(train).rollback)
+        if decision.permit is None:
+            return Done(ok=False, reason="permit_withdrawn", message=decision.message)
 
     def begin() -> Done:
         # What was tested is what people get, however long it stood there in between.
@@ -291,18 +297,17 @@ def switch_traffic(train: Train) -> Done:
     begun = train.step("begin_switch", "deploy.switch_began", begin)
     if not begun.ok:
         return begun
+    asked = not again
     for number, shift in enumerate(steps, start=1):
-        # What stood at the first share may have fallen while it was looked at.
-        if number > 1 and not train.has(f"shift_{number}"):
-            now, finishing = train.clock(), _finishes_after_closing(train)
-            if not finishing and (why := closing(train, now)) is not None:
-                return train.step(
-                    f"shift_{number}", "deploy.traffic_shifted", partial(_closed, train, now, why)
-                )
-            needs = needs_of(train).rollback
-            still = check_again(train, needs=needs, begun=True, closing=finishing)
-            if still.permit is None:
-                return Done(ok=False, reason="permit_withdrawn", message=still.message)
+        name = f"shift_{number}"
+        if train.has(name):
+            continue
+        # What stood when the switch began may have fallen since: while a share was looked at, or
+        # while this task was dead. What has all the traffic already is not given more.
+        served = shift.percent == 100 and target.weights()[slot] == 100
+        if not asked and not served and (no := larger_share.stopped(train, name)) is not None:
+            return no
+        asked = False
 
         def move(percent: int = shift.percent, bake: timedelta = shift.bake) -> Done:
             target.set_weights({slot: percent, slot.other: 100 - percent}, fence)
@@ -315,9 +320,16 @@ def switch_traffic(train: Train) -> Done:
                 message += f": {seen.message}"
             return Done(message=message, result={"percent": percent})
 
-        moved = train.step(f"shift_{number}", "deploy.traffic_shifted", move)
+        moved = train.step(name, "deploy.traffic_shifted", move)
         if not moved.ok:
             return moved
+
+    if again:
+        # Nothing is left to be permitted, but somebody may have led people back meanwhile.
+        with train.unit() as unit:
+            held = confirm(unit, train, fence, closing=True)
+        if held.permit is None:
+            return Done(ok=False, reason="permit_withdrawn", message=held.message)
 
     def end() -> Done:
         def write(unit: Any) -> None:
@@ -357,18 +369,6 @@ def watch_release(train: Train) -> Done:
         return replace(seen, write=validate) if seen.ok and seen.write is None else seen
 
     return train.step("watch_release", "deploy.watched", whole)
-
-
-def _finishes_after_closing(train: Train) -> bool:
-    """Return whether the window closes and this step declares that it is finished all the same."""
-    declared = train.plan.profile.closing.shift == "finish"
-    return declared and closing(train, train.clock()) is not None
-
-
-def _closed(train: Train, now: datetime, why: str) -> Done:
-    message = f"{why}; the new version gets no larger share"
-    told = told_of_closing(train, now, message)
-    return Done(ok=False, reason="window_closing", message=message, notices=[told])
 
 
 def _told(train: Train, step: str, detail: str) -> Notice:
