@@ -144,6 +144,8 @@ class VoteWait:
 class Facts:
     """Everything about `[start, end)` that the ledger knew at `as_of`, of one service or of all.
 
+    `measures` are of the period; `defects` are what gates had found, whenever that was, in the
+    releases that were deployed in it.
     `openings` are the calendar's slots in the period, as its file says today. `observed` is how
     long after its end an implementation, and after its switch a deployment, is still charged with
     an incident. `asked_at` is when the ledger was asked for all that it knows.
@@ -159,13 +161,17 @@ class Facts:
     deployments: Sequence[DeploymentFact] = ()
     incidents: Sequence[IncidentFact] = ()
     measures: Sequence[MeasureFact] = ()
+    defects: Sequence[MeasureFact] = ()
     freezes: Sequence[FreezeFact] = ()
     votes: Sequence[VoteWait] = ()
     openings: Sequence[Span] = ()
     refused: Mapping[str, int] = field(default_factory=dict)
 
     def between(self, start: datetime, end: datetime) -> Facts:
-        """Return what of these facts a shorter stretch is about; refusals stay away."""
+        """Return what of these facts a shorter stretch is about; refusals stay away.
+
+        Changes and defects stay as they are: what they tell may lie before the stretch.
+        """
         bounds = [Span(start, end)]
         return replace(
             self,

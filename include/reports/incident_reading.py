@@ -7,13 +7,15 @@ reason is `caused_by`; `incident.unlinked` takes it back.
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import text
-from sqlalchemy.engine import Connection
+from sqlalchemy.engine import Connection, Row
 
 from include.reports.facts import IncidentFact, MeasureFact
+from include.reports.metrics.quality import DEFECTS
 
 # Opened before a period too: they may have been caused by what was done then and ended in it.
 _INCIDENTS = text("""
@@ -48,6 +50,15 @@ _MEASURES = text("""
          LATERAL jsonb_array_elements(gate.evidence) AS item
     WHERE gate.decided_at >= :start AND gate.decided_at < :end AND item.value ? 'measure'
     ORDER BY gate.decided_at, gate.release_id, gate.attempt, gate.name, item.value ->> 'measure'
+""")
+
+_DEFECTS = text("""
+    SELECT gate.release_id, release.service, gate.name AS gate, gate.decided_at, item.value AS item
+    FROM gate JOIN release ON release.id = gate.release_id,
+         LATERAL jsonb_array_elements(gate.evidence) AS item
+    WHERE gate.release_id = ANY(:releases) AND gate.decided_at < :end
+      AND item.value ->> 'measure' = :measure
+    ORDER BY gate.decided_at, gate.release_id, gate.attempt, gate.name
 """)
 
 _REFUSED = text("""
@@ -106,8 +117,20 @@ def read_measures(connection: Connection, start: datetime, end: datetime) -> lis
     A measurement is evidence with `measure` and `value`; a value that is no number is no
     measurement.
     """
+    return _measured(connection.execute(_MEASURES, {"start": start, "end": end}))
+
+
+def read_defects(
+    connection: Connection, releases: Collection[str], end: datetime
+) -> list[MeasureFact]:
+    """Return how many defects the gates of these releases had found by `end`, oldest first."""
+    asked = {"releases": sorted(releases), "end": end, "measure": DEFECTS}
+    return _measured(connection.execute(_DEFECTS, asked))
+
+
+def _measured(rows: Iterable[Row[Any]]) -> list[MeasureFact]:
     found = []
-    for row in connection.execute(_MEASURES, {"start": start, "end": end}):
+    for row in rows:
         try:
             value = float(row.item["value"])
         except (KeyError, TypeError, ValueError):

@@ -11,7 +11,12 @@ from include.ledger.record import time_text
 from include.reports.change_reading import LATEST, read_changes, read_votes, with_incidents
 from include.reports.deployment_reading import read_deployments, read_freezes
 from include.reports.facts import LEAKED_WITHIN, ChangeFact, Facts
-from include.reports.incident_reading import read_incidents, read_measures, read_refusals
+from include.reports.incident_reading import (
+    read_defects,
+    read_incidents,
+    read_measures,
+    read_refusals,
+)
 
 Openings = Callable[[datetime, datetime], Sequence[Span]]
 
@@ -59,6 +64,9 @@ def read_facts(
             for item in read_measures(connection, start, seen)
             if service in (None, item.service)
         ]
+        # A release's gates found them before it was deployed, often before the period began.
+        released = {item.release for item in deployments if item.release is not None}
+        defects = read_defects(connection, released, seen)
         freezes = [
             item
             for item in read_freezes(connection, bounds, start, end, as_of)
@@ -87,6 +95,7 @@ def read_facts(
             )
         ],
         measures=measures,
+        defects=defects,
         freezes=freezes,
         votes=votes,
         openings=() if openings is None else openings(start, end),

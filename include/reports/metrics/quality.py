@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from datetime import datetime
 
 from include.notices.wording import count
 from include.reports.facts import LEAKED_WITHIN, Facts, MeasureFact
@@ -21,12 +21,7 @@ def defect_leakage(facts: Facts) -> Metric:
         for incident in deployment.incidents
         if deployment.at <= incident.opened_at < deployment.at + LEAKED_WITHIN
     }
-    releases = {deployment.release for deployment in facts.deployments}
-    found = [
-        item
-        for item in _last_of_each_gate(facts.measures)
-        if item.name == DEFECTS and item.release in releases
-    ]
+    found = _found_before(facts)
     before = sum(item.value for item in found)
     value = share(len(after), len(after) + before) if found else None
     if not facts.deployments:
@@ -52,7 +47,8 @@ def defect_leakage(facts: Facts) -> Metric:
         title="Defect leakage",
         formula=(
             "found after / (found before + found after). After: incidents caused by what was "
-            "deployed in the period, within 30 days. Before: defects that its gates found."
+            "deployed in the period, within 30 days. Before: defects that its gates found until it "
+            "was deployed, before the period too."
         ),
         unit=Unit.SHARE,
         value=value,
@@ -136,5 +132,16 @@ def quality(facts: Facts) -> list[Metric]:
     ]
 
 
-def _last_of_each_gate(measures: Sequence[MeasureFact]) -> list[MeasureFact]:
-    return list({(item.release, item.gate, item.name): item for item in measures}.values())
+def _found_before(facts: Facts) -> list[MeasureFact]:
+    """Return how many defects each gate of what was deployed had found by then, its last word."""
+    switched: dict[str | None, datetime] = {}
+    for deployment in facts.deployments:
+        switched[deployment.release] = max(
+            deployment.at, switched.get(deployment.release, deployment.at)
+        )
+    last = {
+        (item.release, item.gate): item
+        for item in facts.defects
+        if item.release in switched and item.at <= switched[item.release]
+    }
+    return list(last.values())

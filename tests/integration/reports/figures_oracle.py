@@ -135,11 +135,13 @@ def _quality(
         ),
         key=lambda found: (found[0], found[1]["id"]),
     )
-    ids = {change["release"]["id"] for change in deployed}
+    # Found before the release, in whichever month that was.
     before = [
         item["value"]
-        for _, release, item in taken
-        if item["measure"] == "defects_found" and release["id"] in ids
+        for change in deployed
+        for item in change["release"]["measures"]
+        if item["measure"] == "defects_found"
+        and instant(item["at"]) <= instant(change["release"]["switched"])
     ]
     newest: dict[tuple[str, str], float] = {}
     for _, release, item in taken:

@@ -12,7 +12,7 @@ from include.reports.facts import Facts
 from include.reports.metrics.scorecard import score
 from include.reports.reading import read_facts
 from tests.integration.reports.conftest import END, Demo
-from tests.integration.reports.figures_oracle import figures
+from tests.integration.reports.figures_oracle import figures, instant
 
 _QUARTERS = [
     (datetime(2025, month, 1, tzinfo=UTC), datetime(2025, month + 2, 28, tzinfo=UTC))
@@ -41,6 +41,24 @@ def test_every_metric_is_what_another_implementation_makes_of_the_truth(
     assert {metric.name for metric in card.metrics} == {*expected, "window_use"}
     for key, value in expected.items():
         assert card[key].value == (value if value is None else pytest.approx(value)), key
+
+
+def test_defects_that_were_found_before_the_month_of_the_release_are_among_those_found_before_it(
+    demo: Demo,
+) -> None:
+    start, end = _MONTHS[9]
+    metric = score(facts(demo, start, end))["defect_leakage"]
+    assert (metric.numerator, metric.denominator) == (3, 33)
+    early = {
+        change["release"]["id"]: item["value"]
+        for change in demo.truth["changes"]
+        if change["release"] and change["release"]["switched"]
+        and start <= instant(change["release"]["switched"]) < end
+        for item in change["release"]["measures"]
+        if item["measure"] == "defects_found" and instant(item["at"]) < start
+    }  # fmt: skip
+    assert early == {"hims-api-9.1.0": 2, "hims-api-9.3.0": 4}
+    assert early.items() <= {row.id: row.value for row in metric.rows}.items()
 
 
 def test_the_history_has_what_the_metrics_have_to_tell_apart(demo: Demo) -> None:
@@ -94,7 +112,16 @@ def test_nothing_that_came_after_the_instant_asked_about_is_in_any_figure(demo: 
     assert whole.deployments
     assert whole.measures
     assert whole.votes
-    for name in ("changes", "deployments", "incidents", "measures", "freezes", "votes", "refused"):
+    for name in (
+        "changes",
+        "deployments",
+        "incidents",
+        "measures",
+        "defects",
+        "freezes",
+        "votes",
+        "refused",
+    ):
         assert getattr(cut, name) == getattr(whole, name), name
 
 

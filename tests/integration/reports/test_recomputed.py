@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy import insert, text
 
-from include.changes.change import Change, book_slot, load_change, open_change, revise_change
+from include.changes.change import book_slot, load_change, open_change, revise_change
 from include.changes.checklist import attest
 from include.incidents.desk import PARTS, IncidentDesk
 from include.ledger import Actor, Ledger, Source, Subject, Unit, schema
@@ -22,15 +22,12 @@ from include.reports.reading import read_facts
 from include.reports.rendering.data import data
 from include.reports.report import Grid
 from include.settings import load_settings
+from tests.integration.reports.conftest import CONTENT, deployed
 
 WEEK = parse_period(Kind.WEEKLY, "2026-W47", ZoneInfo("America/New_York"))
 BEFORE = datetime(2026, 11, 18, 12, tzinfo=UTC)
 AFTER = datetime(2026, 11, 25, 12, tzinfo=UTC)
 AHEAD = datetime(2026, 11, 28, 7, tzinfo=UTC)
-CONTENT = {
-    "title": "Renew certificates", "type": "normal", "requester": "rita",
-    "affected_systems": ["api"],
-}  # fmt: skip
 
 
 def report(ledger: Ledger) -> dict[str, Any]:
@@ -156,35 +153,6 @@ def test_no_title_fills_a_page_or_turns_what_stands_beside_it(ledger: Ledger) ->
         for row in block.get("rows", ())
     ]  # fmt: skip
     assert shown == [("x" * 159 + "…",) * 2, ("ab c",) * 2]
-
-
-def deployed(unit: Unit, **how: Any) -> Change:
-    """Begin the change of a release whose traffic moves now."""
-    release = "hims-api-2.3.0"
-    unit.execute(
-        insert(schema.release).values(
-            id=release, service="hims-api", version="2.3.0", type="minor", attempt=1,
-            state="released", plan={}, plan_hash="0", requested_by="test", created_at=unit.now,
-            updated_at=unit.now,
-        )
-    )  # fmt: skip
-    made = open_change(unit, CONTENT, release_id=release)
-    unit.append("change.implementing", made.subject, message="it begins", change=made.id)
-    unit.execute(
-        insert(schema.permit).values(
-            fence=1, release_id=release, attempt=1, change_id=made.id, content_hash="0",
-            systems=["api"], conditions=[], holder="test", issued_at=unit.now,
-            expires_at=unit.now + timedelta(hours=2),
-        )
-    )  # fmt: skip
-    unit.execute(
-        insert(schema.deployment).values(
-            service="hims-api", environment="production", version="2.3.0", digest="0", fence=1,
-            colour="green", release_id=release, attempt=1, staged_at=unit.now,
-            switch_began_at=unit.now, **how,
-        )
-    )  # fmt: skip
-    return made
 
 
 def test_what_is_led_back_long_after_it_was_done_took_no_longer_for_that(ledger: Ledger) -> None:
