@@ -24,10 +24,10 @@ from include.ledger import Actor, Outcome, Unit, schema
 from include.ledger.record import content_hash
 from include.people import Person
 from include.releases.phases.looking import ENVIRONMENT
+from include.releases.schema_records import RESTORED
 from include.releases.train import Done
 from include.rollbacks.restore_point import database_of, restore_point
 from include.rollbacks.rollback import Rollback
-from include.rollbacks.schema_turns import RESTORED
 
 VOTES = 2
 # What may be written while people read and vote, on top of what was counted.

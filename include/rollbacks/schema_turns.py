@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,12 +12,9 @@ from sqlalchemy.engine import Connection
 from include.instants import parse_instant
 from include.ledger import schema
 from include.releases.phases.looking import ENVIRONMENT
-from include.releases.phases.migration import MIGRATED
+from include.releases.schema_records import RESTORED, schema_records
 from include.releases.versions import Version
 from include.services.migration_kind import expands
-
-# A record like that of a migration: what the schema is like from here on.
-RESTORED = "schema.restored"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,15 +29,16 @@ class Turn:
 def schema_turns(connection: Connection, service: str, version: str) -> Iterator[Turn]:
     """Yield, oldest first, what changed whether `version` works on the schema of its service.
 
-    Migrations that only expand change nothing about it; one that failed may have been done in part.
+    Migrations that only expand change nothing about it; one that failed may have been done in part,
+    and one of which nobody has written down how it ended may have been done.
     """
-    records, releases, steps = schema.record, schema.release, schema.step
-    rows = connection.execute(
-        select(records.c.time, records.c.event, records.c.body, releases.c.version)
-        .join(releases, releases.c.id == records.c.release)
-        .where(releases.c.service == service, records.c.event.in_((MIGRATED, RESTORED)))
-        .order_by(records.c.seq)
-    ).all()
+    releases, steps = schema.release, schema.step
+    versions = {
+        row.id: row.version
+        for row in connection.execute(
+            select(releases.c.id, releases.c.version).where(releases.c.service == service)
+        )
+    }
     checked = {
         (row.release_id, row.attempt): row.result
         for row in connection.execute(
@@ -51,16 +48,13 @@ def schema_turns(connection: Connection, service: str, version: str) -> Iterator
         )
     }
     known = Version.parse(version)
-    for row in rows:
-        body = json.loads(row.body)
-        if (body.get("details") or {}).get("environment") != ENVIRONMENT:
-            continue
-        at = parse_instant(row.time)
-        if row.event == RESTORED:
+    for body in schema_records(connection, service, ENVIRONMENT):
+        at = parse_instant(body["time"])
+        if body["event"] == RESTORED:
             yield Turn(at=at)
             continue
         release, attempt = str(body["subject"]["id"]), int(body["subject"]["version"])
         brought = (checked.get((release, attempt)) or {}).get("migrations") or ()
         known_still = all(expands(item) for item in brought)
-        if not known_still and Version.parse(row.version) > known:
+        if not known_still and Version.parse(versions[release]) > known:
             yield Turn(at=at, release=release, attempt=attempt)

@@ -18,6 +18,7 @@ from include.notices import texts
 from include.permits.permit import newest_fence
 from include.releases.lock import lock
 from include.releases.phases.looking import ENVIRONMENT
+from include.releases.phases.migration import alone
 from include.releases.train import Done
 from include.rollbacks.restore import restore
 from include.rollbacks.restore_point import forget_dump
@@ -47,7 +48,7 @@ def stop_new_deployment(rollback: Rollback) -> Done:
             # From here on: people may be asked for a day, and no train shall pass meanwhile.
             _lock(unit, rollback)
 
-        with rollback.train.unit() as unit:
+        with alone(rollback.train, ENVIRONMENT), rollback.train.unit() as unit:
             write(unit)
             unit.append(
                 "rollback.fenced",

@@ -9,13 +9,11 @@ from include.services.service import Service
 from include.services.workspace import CommandResult, run_commands
 
 
-def migrate(service: Service, artefact: Artefact, url: str, *, log: Path) -> CommandResult | None:
+def migrate(service: Service, artefact: Artefact, url: str, *, log: Path) -> CommandResult:
     """Run the migrations that `artefact` brings on the database at `url`; running them again
-    changes nothing. Returns None for a service without migrations. The URL goes into the
-    command's environment alone, never onto its command line.
+    changes nothing. It is for a service that has a command for it. The URL goes into the command's
+    environment alone, never onto its command line.
     """
-    if not service.commands.migrate:
-        return None
     values = {
         "artefact": str(artefact.path),
         "version": artefact.version,

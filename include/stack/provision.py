@@ -92,13 +92,13 @@ def _put_baseline(
 def _start(settings: Settings, service: Service, environment: str, artefact: Artefact) -> None:
     secrets = load_secrets(settings.state_dir)
     database = service.environments[environment].database
-    if database is not None and secrets is not None:
+    if database is not None and secrets is not None and service.commands.migrate:
         url = secrets.database_url(
             service_role(service.name), database, settings.overall.ports.postgres
         )
         log = settings.state_dir / "evidence" / f"baseline-{service.name}-{environment}.log"
         ran = migrate(service, artefact, url, log=log)
-        if ran is not None and not ran.ok:
+        if not ran.ok:
             raise StackError(f"{database} cannot be migrated: {ran.describe()}")
     target = LocalTarget(
         service, environment, settings.state_dir, settings.overall.ports.haproxy_admin

@@ -6,7 +6,6 @@ what it was, and a second person to unlock.
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -30,11 +29,10 @@ from include.notices import queue
 from include.notices.alarm_texts import drift_found
 from include.releases.lock import lock
 from include.releases.phases.looking import ENVIRONMENT
-from include.releases.phases.migration import MIGRATED
 from include.releases.phases.rollback import WAYS_BACK
 from include.releases.plan import read_plan
+from include.releases.schema_records import MIGRATING, schema_records
 from include.rollbacks.rollback import ENDED_RUNS
-from include.rollbacks.schema_turns import RESTORED
 from include.services.service import Service
 from include.upkeep.upkeep import Upkeep
 
@@ -58,7 +56,7 @@ def reconcile(
     with job.ledger.read() as connection:
         busy = _under_way(connection, service.name, job)
         expected = _expected(connection, service)
-        left = _left_shape(connection, service)
+        left = _left(connection, service)
     if expected is None:
         return _told(job, service, "empty", "the ledger knows nothing that serves")
     if busy is not None:
@@ -88,24 +86,26 @@ def reconcile(
         now = (
             _under_way(connection, service.name, job),
             _expected(connection, service),
-            _left_shape(connection, service),
+            _left(connection, service),
         )
         if now != (None, expected, left):
             return _told(job, service, "unsteady", "production was changed while it was read")
     return _drift(job, service, said, plain(found))
 
 
-def _left_shape(connection: Connection, service: Service) -> dict[str, str] | None:
-    """Return what a release has left the database's schema as; None where none has migrated it."""
-    records, releases = schema.record, schema.release
-    bodies = connection.execute(
-        select(records.c.body)
-        .join(releases, releases.c.id == records.c.release)
-        .where(releases.c.service == service.name, records.c.event.in_((MIGRATED, RESTORED)))
-        .order_by(records.c.seq.desc())
-    ).scalars()
-    details = (json.loads(body).get("details") or {} for body in bodies)
-    return next((item["shape"] for item in details if item.get("environment") == ENVIRONMENT), None)
+def _left(connection: Connection, service: Service) -> dict[str, Any] | None:
+    """Return the newest record that says what the schema should be; None where there is none.
+
+    Where nobody has written down how the last migration ended, it should be as before.
+    """
+    said = schema_records(connection, service.name, ENVIRONMENT)
+    return next((body for body in reversed(said) if _shape_in(body) is not None), None)
+
+
+def _shape_in(body: Mapping[str, Any]) -> Mapping[str, str] | None:
+    details = body["details"]
+    found: Mapping[str, str] | None = details.get("shape", details.get("before"))
+    return found
 
 
 def _shape(job: Upkeep, service: Service) -> dict[str, str] | None:
@@ -113,15 +113,20 @@ def _shape(job: Upkeep, service: Service) -> dict[str, str] | None:
     return read_shape(job.secrets(f"{database}_db")) if database else None
 
 
-def _schema_drift(service: Service, left: Mapping[str, str], shape: Mapping[str, str]) -> list[str]:
+def _schema_drift(service: Service, left: Mapping[str, Any], shape: Mapping[str, str]) -> list[str]:
     """Return, as one sentence, where the database is not what a release has left it as."""
-    changed = differing(left, shape)
+    changed = differing(_shape_in(left) or {}, shape)
     if not changed:
         return []
     more = f" and {len(changed) - _SHOWN} more" if len(changed) > _SHOWN else ""
+    than = (
+        "the last migration left"
+        if left["event"] != MIGRATING
+        else f"before the migration of {left['release']}, which nobody has seen end"
+    )
     return [
-        f"{service.environments[ENVIRONMENT].database} has another schema than the last migration "
-        f"left: {', '.join(changed[:_SHOWN])}{more}"
+        f"{service.environments[ENVIRONMENT].database} has another schema than {than}: "
+        f"{', '.join(changed[:_SHOWN])}{more}"
     ]
 
 

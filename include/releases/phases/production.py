@@ -178,7 +178,7 @@ def deploy_green(train: Train) -> Done:
 
     def stage() -> Done:
         slot = Colour(train.result("begin_deploy")["slot"])
-        migrated = migrate(train, ENVIRONMENT)
+        migrated = migrate(train, ENVIRONMENT, fence=fence)
         if not migrated.ok:
             return migrated
         target.stage(built, slot, fence)

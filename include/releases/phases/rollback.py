@@ -5,7 +5,6 @@ It needs no permit and asks nobody. What it goes back to is proven healthy first
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from sqlalchemy import select
@@ -20,7 +19,8 @@ from include.notices import texts
 from include.permits.permit import close_permits, newest_fence
 from include.releases.lock import lock
 from include.releases.phases.looking import ENVIRONMENT
-from include.releases.phases.migration import MIGRATED
+from include.releases.phases.migration import alone
+from include.releases.schema_records import MIGRATED, RESTORED, schema_records
 from include.releases.train import Done, Train
 from include.services.migration_kind import expands
 
@@ -96,7 +96,8 @@ def _undo(train: Train, row: Any) -> Done:
     began = row.switch_began_at is not None
     if began and not _code_may_go_back(train, row):
         return _stay(train, row)
-    fence = _fence(train)
+    with alone(train, ENVIRONMENT):
+        fence = _fence(train)
     previous = _previous(train, slot.other)
     back_to = previous.version if previous is not None else train.plan.previous_version
     if began and target.weights()[slot] > 0:
@@ -113,8 +114,9 @@ def _undo(train: Train, row: Any) -> Done:
     if weights[slot] != 0:
         raise TargetError(f"{slot} still has {weights[slot]} % of the traffic")
     target.retire(slot, fence)
-    if not began and not _code_may_go_back(train, row) and _has_migrated(train):
-        return _left(train, row, target, slot.other, back_to)
+    migrations = _migrations(train)
+    if not began and not _code_may_go_back(train, row) and migrations:
+        return _left(train, row, target, slot.other, back_to, known=MIGRATED in migrations)
     commits = list(_checked(train, row).get("commits") or [])
 
     def write(unit: Any) -> None:
@@ -123,7 +125,6 @@ def _undo(train: Train, row: Any) -> Done:
         if began:
             _restore_previous(unit, train, slot.other)
             _lock(unit, train, f"{train.release} was rolled back", commits)
-        close_permits(unit, train)
 
     if not began:
         return Done(
@@ -197,32 +198,44 @@ def _code_may_go_back(train: Train, row: Any) -> bool:
     return all(expands(item) for item in brought)
 
 
-def _has_migrated(train: Train) -> bool:
-    """Return whether any attempt of this release has run its migrations in production."""
-    table = schema.record
+def _migrations(train: Train) -> set[str]:
+    """Return which records there are of any attempt's migrations in production, by their event.
+
+    What a restore has undone since is over.
+    """
+    found: set[str] = set()
     with train.ledger.read() as connection:
-        bodies = connection.execute(
-            select(table.c.body).where(table.c.release == train.release, table.c.event == MIGRATED)
-        ).scalars()
-        details = [json.loads(body).get("details") or {} for body in bodies]
-    return any(item.get("environment") == ENVIRONMENT for item in details)
+        for body in schema_records(connection, train.plan.service.name, ENVIRONMENT):
+            if body["event"] == RESTORED:
+                found.clear()
+            elif body["subject"]["id"] == train.release:
+                found.add(str(body["event"]))
+    return found
 
 
-def _left(train: Train, row: Any, target: Target, serving: Colour, version: str) -> Done:
-    """Say that nobody was led to the version, and that its migrations have stayed all the same."""
+def _left(
+    train: Train, row: Any, target: Target, serving: Colour, version: str, *, known: bool
+) -> Done:
+    """Say that nobody was led to the version, and that its migrations have stayed all the same.
+
+    Where it is not `known` how they ended, they have to be reckoned with.
+    """
     listed = _listed(train, row)
     why = obstacle(target, serving, None, train.plan.service.checks.warm_up)
     answers = f"It does not work on it: {why}." if why is not None else "It answers so far."
+    brought = "has brought" if known else "may have brought"
+    if not known:
+        answers += " How the migration ended is in no record: look at the database."
     message = (
-        f"{row.colour} is emptied and {serving} has kept all the traffic, but {train.release} has "
-        f"brought {listed}, and {version} serves on that schema. {answers} Offered are a fix "
+        f"{row.colour} is emptied and {serving} has kept all the traffic, but {train.release} "
+        f"{brought} {listed}, and {version} serves on that schema. {answers} Offered are a fix "
         "forward, or the Dag rollback with its database restore, which two people vote on"
     )
 
     def write(unit: Any) -> None:
         deployment.set_state(unit, row.id, "retired", ended_at=unit.now)
-        _lock(unit, train, f"{train.release} failed and has left {listed}", [])
-        close_permits(unit, train)
+        left = "has left" if known else "may have left"
+        _lock(unit, train, f"{train.release} failed and {left} {listed}", [])
 
     return Done(
         message=message,
@@ -276,8 +289,10 @@ def _stay(train: Train, row: Any) -> Done:
 
 
 def _fence(train: Train) -> int:
+    """Take the fence of the way back; from here on the deploy may touch production no more."""
     with train.unit() as unit:
         fence = newest_fence(unit)
+        close_permits(unit, train)
         unit.append(
             "rollback.began",
             train.subject,
