@@ -8,7 +8,8 @@ refusal of a number must not carry the number.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+import unicodedata
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -30,6 +31,8 @@ MOST = 20_000
 _PLAIN = str.maketrans(
     {**dict.fromkeys("‐‑‒–—―−﹣－", "-"), **dict.fromkeys("\u00a0\u2007\u202f", " "), "＠": "@"}
 )
+# What takes no room on a page though Unicode calls it a letter or a mark.
+_UNSEEN = re.compile("[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\ufe00-\ufe0f\uffa0]")
 
 
 class _Pattern(Section):
@@ -65,9 +68,15 @@ class Guard:
         """Return everything that looks like a patient's data, in order, overlaps merged."""
         found = sorted(
             (
-                Found(kind=kind, title=title, start=match.start(), end=match.end())
+                Found(
+                    kind=kind,
+                    title=title,
+                    start=places[match.start()],
+                    end=places[match.end() - 1] + 1,
+                )
+                for read, places in _readings(text[:MOST].translate(_PLAIN))
                 for kind, (title, pattern) in self.patterns.items()
-                for match in pattern.finditer(text[:MOST].translate(_PLAIN))
+                for match in pattern.finditer(read)
                 if match.end() > match.start()
             ),
             key=lambda item: (item.start, -item.end),
@@ -115,6 +124,19 @@ class Guard:
         if (objection := self.objection(text)) is not None:
             raise RequestError(f"{where}: {objection}")
         return text
+
+
+def _readings(text: str) -> Iterator[tuple[str, Sequence[int]]]:
+    """Yield the text as it is, and as it looks where something in it is not seen; each with the
+    place in the text of each of its characters."""
+    yield text, range(len(text))
+    seen = [index for index, char in enumerate(text) if not _unseen(char)]
+    if len(seen) < len(text):
+        yield "".join(text[index] for index in seen), seen
+
+
+def _unseen(char: str) -> bool:
+    return unicodedata.category(char) == "Cf" or _UNSEEN.match(char) is not None
 
 
 def _article(title: str) -> str:

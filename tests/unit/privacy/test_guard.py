@@ -23,6 +23,15 @@ GUARD = load_guard(load_settings())
         ("123–45–6789", "social_security_number"),
         ("patient ID: 4711234", "medical_record_number"),
         ("mrn#A1234567", "medical_record_number"),
+        ("MRN number 00123456", "medical_record_number"),
+        # With characters in it that nobody sees.
+        ("123\u200b-45-6789", "social_security_number"),
+        ("see 123\u00ad-45-67\u206089 for it", "social_security_number"),
+        ("\ufeff1\u200d2\u200d3-45-6789\ufeff", "social_security_number"),
+        ("123\ufe0f-45\u034f-6789", "social_security_number"),
+        ("maria@\u200bgmail.com", "email_address"),
+        # Nor do they hide what stands beside them.
+        ("x\u200b123-45-6789", "social_security_number"),
         ("Jane, DOB 1961-02-14", "date_of_birth"),
         ("born on 14 February 1961", "date_of_birth"),
         ("call 555-234-5678", "phone_number"),
@@ -81,6 +90,34 @@ def test_nothing_that_is_found_survives_redaction(before: str, secret: str, afte
         assert item.start < item.end
     assert f" {secret} " not in redacted
     assert len(GUARD.find(text)) >= 1
+
+
+def test_what_nobody_sees_shifts_no_place_in_the_text() -> None:
+    text = "\u200bfor\u200b 123\u200b-45\u00ad-6789\u200b, Ru\u0308diger: roll\u00ad back"
+    (found,) = GUARD.find(text)
+    assert text[found.start : found.end] == "123\u200b-45\u00ad-6789"
+    assert GUARD.redact(text) == (
+        "\u200bfor\u200b [social security number removed]\u200b, Ru\u0308diger: roll\u00ad back"
+    )
+    assert "at characters 7 to 19" in str(GUARD.objection(text))
+
+
+@given(
+    st.sampled_from(["123-45-6789", "MRN number 00123456", "maria@gmail.com"]),
+    st.lists(
+        st.tuples(st.integers(0, 18), st.sampled_from("\u200b\u200d\u00ad\u2060\ufeff\ufe0f"))
+    ),
+)
+def test_no_number_of_unseen_characters_hides_what_is_found(
+    secret: str, hidden: list[tuple[int, str]]
+) -> None:
+    written = list(secret)
+    for place, char in hidden:
+        written.insert(min(place, len(written)), char)
+    redacted = GUARD.redact(f"for {''.join(written)} only")
+    assert not set(redacted) & set("0123456789@")
+    assert redacted.startswith("for ")
+    assert redacted.endswith(" only")
 
 
 def test_a_place_decides_what_happens(config: ConfigCopy) -> None:
