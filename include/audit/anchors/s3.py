@@ -89,7 +89,11 @@ class S3Anchor:
             (key.removeprefix(self.prefix).removesuffix(".jsonl"), key, version)
             for key, version in oldest.items()
         )
-        return [(int(word), key, version) for word, key, version in named if word.isdigit()]
+        return [
+            (int(word), key, version)
+            for word, key, version in named
+            if word.isascii() and word.isdigit()
+        ]
 
     @contextmanager
     def _translated(self) -> Iterator[None]:

@@ -150,6 +150,9 @@ def test_what_is_put_over_an_object_or_hides_it_changes_nothing(vault: Vault, s3
     s3.put_object(Bucket="locked", Key=item["Key"], Body=b"nothing happened\n")
     s3.delete_object(Bucket="locked", Key=item["Key"])
     assert list(anchor.heads()) == before
+    for name in ("²", "heads", "1e3", "-4"):
+        s3.put_object(Bucket="locked", Key=f"heads/{name}.jsonl", Body=b"nothing happened\n")
+    assert list(anchor.heads()) == before
     assert anchor.newest() == 3
 
 
