@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from pydantic import Field
@@ -50,7 +50,13 @@ def population(connection: Connection, chosen: Selection) -> list[dict[str, Any]
         .order_by(table.c.id)
     ).all()
     keys = [row_key(table, id=row.id) for row in rows]
-    alien = set(strangers(connection, keys))
+    releases = [
+        None if row.release_id is None else row_key(schema.release, id=row.release_id)
+        for row in rows
+    ]
+    permits = [row_key(permit, fence=row.fence) if row.permitted else None for row in rows]
+    named = [key for key in (*keys, *releases, *permits) if key is not None]
+    alien = set(strangers(connection, named))
     return [
         {
             "id": row.id,
@@ -66,14 +72,17 @@ def population(connection: Connection, chosen: Selection) -> list[dict[str, Any]
                 *(["no_change"] if row.release_id is None or not row.change_id else []),
                 *(["no_permit"] if not row.permitted else []),
                 *(["not_recorded"] if key in alien else []),
+                *(["release_not_recorded"] if of_release in alien else []),
+                *(["permit_not_recorded"] if of_permit in alien else []),
             ],
         }
-        for key, row in zip(keys, rows, strict=True)
+        for key, of_release, of_permit, row in zip(keys, releases, permits, rows, strict=True)
     ]
 
 
 def changes(connection: Connection, chosen: Selection) -> list[dict[str, Any]]:
-    """Return every change with its revisions and what each differs in from the one before."""
+    """Return every change with its revisions and what each differs in from the one before; one
+    that no record vouches for shows as an exception."""
     change, revision = schema.change, schema.revision
     found = []
     for row in connection.execute(
@@ -82,9 +91,12 @@ def changes(connection: Connection, chosen: Selection) -> list[dict[str, Any]]:
         revisions = connection.execute(
             select(revision).where(revision.c.change_id == row.id).order_by(revision.c.number)
         ).all()
+        key = row_key(change, id=row.id)
+        keys = [row_key(revision, change_id=row.id, number=item.number) for item in revisions]
+        alien = set(strangers(connection, [key, *keys]))
         before: Mapping[str, Any] = {}
         listed = []
-        for item in revisions:
+        for key_of, item in zip(keys, revisions, strict=True):
             listed.append(
                 {
                     "number": item.number,
@@ -93,6 +105,7 @@ def changes(connection: Connection, chosen: Selection) -> list[dict[str, Any]]:
                     "created_at": format_instant(item.created_at),
                     "content": item.content,
                     "difference": _difference(before, item.content),
+                    "exceptions": _stranger(key_of, alien),
                 }
             )
             before = item.content
@@ -105,30 +118,35 @@ def changes(connection: Connection, chosen: Selection) -> list[dict[str, Any]]:
                 "release": row.release_id,
                 "content_hash": row.content_hash,
                 "revisions": listed,
+                "exceptions": _stranger(key, alien),
             }
         )
     return found
 
 
 def notices(connection: Connection, chosen: Selection) -> list[dict[str, Any]]:
-    """Return what was said to people."""
+    """Return what was said to people; what no record vouches for shows as an exception."""
     table = schema.notice
     threads = [*chosen.releases, *chosen.changes]
     rows = connection.execute(
         select(table)
         .where(table.c.thread.in_(threads), table.c.created_at <= chosen.until)
         .order_by(table.c.id)
-    )
+    ).all()
+    keys = [row_key(table, id=row.id) for row in rows]
+    alien = set(strangers(connection, keys))
     return [
         {
+            "id": row.id,
             "event": row.event,
             "thread": row.thread,
             "severity": row.severity,
             "title": row.title,
             "text": row.text,
             "created_at": format_instant(row.created_at),
+            "exceptions": _stranger(key, alien),
         }
-        for row in rows
+        for key, row in zip(keys, rows, strict=True)
     ]
 
 
@@ -198,6 +216,10 @@ def _line(item: PackRecord) -> dict[str, Any]:
         "user": content["actor"]["user"],
         "message": content["message"],
     }
+
+
+def _stranger(key: str, alien: Collection[str]) -> list[str]:
+    return ["not_recorded"] if key in alien else []
 
 
 def _difference(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any]:

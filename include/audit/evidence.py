@@ -10,15 +10,28 @@ import errno
 import hashlib
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import BufferedReader
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from sqlalchemy import text
+from sqlalchemy.engine import Connection
+
 from include.audit.selection import PackRecord
 
 LARGEST = 64 << 20
+
+# Of each URI the newest record in the tree that names it, as it was written.
+_NEWEST = text(
+    "SELECT DISTINCT ON (uri) item ->> 'uri' AS uri, r.seq, item ->> 'sha256'"
+    " FROM record r JOIN leaf l ON l.seq = r.seq"
+    " AND l.leaf_hash = sha256('\\x00'::bytea || convert_to(r.body, 'UTF8'))"
+    " CROSS JOIN LATERAL jsonb_path_query(r.body::jsonb, 'lax $.evidence[*]') AS item"
+    """ WHERE r.body LIKE '%"evidence":[{%' AND item ->> 'uri' = ANY (CAST(:uris AS text[]))"""
+    " ORDER BY uri, l.position DESC"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +39,7 @@ class Piece:
     """One piece of evidence that a record names. `content` is the file's, where it is packed.
 
     `status` is `included`, `by_digest` (not for packs), `superseded` (a later record names what the
-    file holds now), `missing` or `differs`.
+    file holds now: `by`, which need not be in the pack), `missing` or `differs`.
     """
 
     seq: int
@@ -35,7 +48,8 @@ class Piece:
     status: str
     message: str
     file: str | None = None
-    content: bytes = b""
+    content: bytes | None = None
+    by: int | None = None
 
     def document(self) -> dict[str, Any]:
         """Return the piece as the pack lists it."""
@@ -46,27 +60,37 @@ class Piece:
             "status": self.status,
             "message": self.message,
             "file": self.file,
+            "by": self.by,
         }
 
 
-def gather(records: Sequence[PackRecord], root: Path) -> list[Piece]:
-    """Return every piece of evidence in the order of records; `root` holds what may be packed."""
+def gather(connection: Connection, records: Sequence[PackRecord], root: Path) -> list[Piece]:
+    """Return every piece of evidence in the order of records; `root` holds what may be packed.
+
+    What a file holds now may be what a record names that is not among `records`."""
     named = [item for record in records for item in named_evidence(record.seq, record.content)]
-    newest = {uri: sha256 for _, uri, sha256 in named}
-    pieces, packed = [], set[str]()
-    for seq, uri, sha256 in named:
-        piece = _piece(seq, uri, sha256, newest[uri], root)
-        if piece.file is not None and piece.file in packed:
+    newest = {uri: (seq, sha256) for seq, uri, sha256 in named}
+    pieces = [_piece(*item, newest[item[1]], root) for item in named]
+    # To ask for newer ones means to read all records: for what differs alone.
+    if differing := {piece.uri for piece in pieces if piece.status == "differs"}:
+        newest |= _newest(connection, differing)
+        pieces = [
+            _piece(*item, newest[item[1]], root) if item[1] in differing else piece
+            for item, piece in zip(named, pieces, strict=True)
+        ]
+    packed = set[str]()
+    for index, piece in enumerate(pieces):
+        if piece.file in packed:
             # The same file for another record: once is enough.
-            piece = Piece(**{**_plain(piece), "content": b""})
-        if piece.file is not None:
+            pieces[index] = replace(piece, content=None)
+        elif piece.file is not None:
             packed.add(piece.file)
-        pieces.append(piece)
     return pieces
 
 
-def _plain(piece: Piece) -> dict[str, Any]:
-    return {**piece.document(), "content": piece.content}
+def _newest(connection: Connection, uris: Iterable[str]) -> dict[str, tuple[int, str]]:
+    found = connection.execute(_NEWEST, {"uris": sorted(uris)})
+    return {uri: (int(seq), str(sha256)) for uri, seq, sha256 in found}
 
 
 def named_evidence(seq: int, content: Mapping[str, Any]) -> Iterator[tuple[int, str, str]]:
@@ -139,7 +163,7 @@ def _read(path: Path, root: Path) -> BufferedReader:
     return path.open("rb")
 
 
-def _piece(seq: int, uri: str, sha256: str, newest: str, root: Path) -> Piece:
+def _piece(seq: int, uri: str, sha256: str, newest: tuple[int, str], root: Path) -> Piece:
     def said(status: str, message: str, **rest: Any) -> Piece:
         return Piece(seq=seq, uri=uri, sha256=sha256, status=status, message=message, **rest)
 
@@ -161,6 +185,8 @@ def _piece(seq: int, uri: str, sha256: str, newest: str, root: Path) -> Piece:
         name = "".join(char if char.isalnum() or char in "._-" else "_" for char in path.name)
         file = f"evidence/{sha256.removeprefix('sha256:')[:16]}-{name[-80:]}"
         return said("included", "as it was recorded", file=file, content=content)
-    if newest != sha256 and newest == actual:
-        return said("superseded", "written anew by a later try, whose record names it as it is")
+    by, last = newest
+    if last == actual:
+        message = f"written anew by a later try: record {by} names it as it is now"
+        return said("superseded", message, by=by)
     return said("differs", _differs(path, seq))

@@ -46,6 +46,10 @@ class Keyring:
             if item.key == key
         )
 
+    def counts_after(self, key: PublicKey, at: datetime) -> bool:
+        """Return whether what was signed with `key` may count at some instant after `at`."""
+        return any(item.until is None or item.until > at for item in self.keys if item.key == key)
+
     def signer(self, note: str, at: datetime) -> PublicKey | None:
         """Return a key that signed `note` and counted at the instant that the note names."""
         known = dict.fromkeys(item.key for item in self.keys)

@@ -28,7 +28,8 @@ from include.ledger import schema
 from include.ledger.entry import Head, read_head
 from include.ledger.merkle import inclusion_proofs
 from include.ledger.note import PublicKey, Signer, sign_text
-from include.ledger.record import canonical
+from include.ledger.record import canonical, leaf_hash
+from include.ledger.retention import Stub, pruned_stubs
 from include.settings import Settings
 
 FORMAT = 1
@@ -73,8 +74,9 @@ def make_pack(
 ) -> Pack:
     """Return the pack of a selection under a head that covers it, signed with `keys`.
 
-    Raises LedgerError where the tree in the database is not the one that the head was signed for:
-    then nothing can be proven, and `./hims audit verify` says what is wrong.
+    Raises LedgerError where the tree in the database is not the one that the head was signed for,
+    or a record is not the one that its leaf was made of: then nothing can be proven, and
+    `./hims audit verify` says what is wrong.
     """
     if not keys:
         raise LedgerError("there is no key to sign the pack with; make it where heads are signed")
@@ -82,7 +84,8 @@ def make_pack(
     if signer is None:
         raise LedgerError("the head of the pack is signed by no key that counted then")
     proofs = _proofs(connection, chosen, head)
-    pieces = evidence.gather(chosen.records, settings.state_dir / "evidence")
+    _vouch(connection, chosen, known)
+    pieces = evidence.gather(connection, chosen.records, settings.state_dir / "evidence")
     parts: dict[str, Any] = {
         "population": chapters.population(connection, chosen),
         "changes": chapters.changes(connection, chosen),
@@ -96,7 +99,11 @@ def make_pack(
     public = list(dict.fromkeys([signer, *(key.public for key in keys)]))
     about = _about(chosen, head, public)
     files = {f"{name}.json": _json(part) for name, part in parts.items()}
-    files |= {piece.file: piece.content for piece in pieces if piece.file and piece.content}
+    files |= {
+        piece.file: piece.content
+        for piece in pieces
+        if piece.file is not None and piece.content is not None
+    }
     files["records.jsonl"] = "".join(
         canonical(
             {
@@ -147,6 +154,28 @@ def _proofs(connection: Connection, chosen: Selection, head: Head) -> dict[int, 
             "see `./hims audit verify`"
         )
     return proofs
+
+
+def _vouch(connection: Connection, chosen: Selection, known: Keyring) -> None:
+    """Raise LedgerError where a body is not what its leaf was made of; of a record that was pruned,
+    where it is not what the record of the pruning says was left."""
+    stubs: Mapping[int, Stub] | None = None
+    head: Head | None = None
+    for item in chosen.records:
+        if item.pruned:
+            stubs = pruned_stubs(connection) if stubs is None else stubs
+            if head is None or head.size <= item.position:
+                head = covering_head(connection, known, item.position)
+            sealed = None if head is None else head.checkpoint.time
+            said, time = stubs.get(item.seq), str(item.content["time"])
+            same = said is not None and said.fits(item.body, item.leaf_hash, time, sealed)
+        else:
+            same = leaf_hash(item.body) == item.leaf_hash
+        if not same:
+            raise LedgerError(
+                f"record {item.seq} is not what was written, so that nothing can be proven with "
+                "it; see `./hims audit verify`"
+            )
 
 
 def _about(chosen: Selection, head: Head, public: Sequence[PublicKey]) -> dict[str, Any]:

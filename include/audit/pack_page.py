@@ -32,8 +32,8 @@ def render(pack: Mapping[str, Any], chapters: Mapping[str, Any]) -> str:
                 "Keys": ", ".join(pack["keys"]),
             }
         ),
-        "<p>Verify with <code>python3 verify.py</code> in the unpacked directory, or "
-        "<code>python3 verify.py PACK.zip</code>; it needs no network. Compare the key with the "
+        "<p>Verify with <code>python3 -I verify.py</code> in the unpacked directory, or "
+        "<code>python3 -I verify.py PACK.zip</code>; it needs no network. Compare the key with the "
         "one that is published.</p>",
         "<h2>Exceptions</h2>",
         _items(standing_out) if standing_out else "<p>None.</p>",
@@ -51,7 +51,9 @@ def render(pack: Mapping[str, Any], chapters: Mapping[str, Any]) -> str:
         _table("Deployment and rollback log", chapters["deployment"], (
             "seq", "time", "event", "outcome", "by", "message",
         )),
-        _table("Notices", chapters["notices"], ("created_at", "severity", "title", "text")),
+        _table("Notices", chapters["notices"], (
+            "created_at", "severity", "title", "text", "exceptions",
+        )),
         _table("Controls", chapters["controls"], (
             "feature", "records", "hipaa", "nist", "soc2", "part11",
         )),
@@ -72,10 +74,24 @@ def exceptions(chapters: Mapping[str, Any]) -> list[str]:
         "no_change": "was deployed without a change",
         "no_permit": "was deployed without a permit",
         "not_recorded": "is not what its record says",
+        "release_not_recorded": "belongs to a release that is not what its record says",
+        "permit_not_recorded": "was deployed with a permit that is not what its record says",
     }
     found = [
         f"Deployment {row['id']}: {row['service']} {row['version']} {words[item]}"
         for row in chapters["population"]
+        for item in row["exceptions"]
+    ]
+    for change in chapters["changes"]:
+        found += [f"Change {change['id']} {words[item]}" for item in change["exceptions"]]
+        found += [
+            f"Revision {revision['number']} of change {change['id']} {words[item]}"
+            for revision in change["revisions"]
+            for item in revision["exceptions"]
+        ]
+    found += [
+        f"Notice {row['id']} of {row['created_at']} {words[item]}"
+        for row in chapters["notices"]
         for item in row["exceptions"]
     ]
     found += [

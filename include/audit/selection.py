@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.engine import Connection
 
-from include.errors import RequestError
+from include.errors import LedgerError, RequestError
 from include.instants import format_instant
 from include.ledger import schema
 from include.ledger.record import storable, time_text
@@ -44,7 +44,8 @@ class Selection:
 
 
 def select_subject(connection: Connection, subject: str) -> Selection:
-    """Return everything about a release or a change; RequestError where there is nothing."""
+    """Return everything about a release or a change; RequestError where there is nothing,
+    LedgerError where a record cannot be read."""
     wanted = storable(subject)
     release, change = schema.release, schema.change
     known = connection.execute(select(release.c.id).where(release.c.id == wanted)).scalar()
@@ -83,7 +84,8 @@ def select_subject(connection: Connection, subject: str) -> Selection:
 
 
 def select_period(connection: Connection, since: datetime, until: datetime) -> Selection:
-    """Return everything that bears a time in `[since, until)`; RequestError for an empty one."""
+    """Return everything that bears a time in `[since, until)`; RequestError for an empty one,
+    LedgerError where a record cannot be read."""
     if since >= until:
         raise RequestError("--from has to be before --to")
     record = schema.record
@@ -124,7 +126,18 @@ def _records(connection: Connection, condition: Any) -> tuple[PackRecord, ...]:
             leaf_hash=bytes(row.leaf_hash),
             pruned=bool(row.pruned),
             body=str(row.body),
-            content=json.loads(row.body),
+            content=_content(int(row.seq), str(row.body)),
         )
         for row in rows
     )
+
+
+def _content(seq: int, body: str) -> dict[str, Any]:
+    try:
+        content: dict[str, Any] = json.loads(body)
+        datetime.fromisoformat(content["time"])
+    except (ValueError, KeyError, TypeError, RecursionError):
+        raise LedgerError(
+            f"record {seq} cannot be read as a record; see `./hims audit verify`"
+        ) from None
+    return content

@@ -1,8 +1,10 @@
 #!/usr/bin/env python3
 """Verify an evidence pack of Release Control: with this file, Python 3.8 or newer, nothing else.
 
-    python3 verify.py PACK.zip            or, where it was unpacked:  python3 verify.py DIRECTORY
-    python3 verify.py PACK.zip --key NAME+ID+BASE64        (the key as you know it from elsewhere)
+    python3 -I verify.py PACK.zip         or, where it was unpacked:  python3 -I verify.py DIRECTORY
+    python3 -I verify.py PACK.zip --key NAME+ID+BASE64     (the key as you know it from elsewhere)
+
+With -I Python loads no module that lies beside this file.
 
 Checked is: every file against the signed list of files; every record against the signed head of the
 ledger, by its inclusion proof (RFC 6962); every piece of evidence against the record that names it.
@@ -19,15 +21,14 @@ import base64
 import hashlib
 import json
 import os
+import struct
 import sys
 import zipfile
 from contextlib import closing
-from typing import IO, Any, Callable, Iterator, Sequence, Tuple, Union
+from typing import IO, Any, Iterator, NoReturn, Sequence, Tuple, Union
 
 Point = Tuple[int, int, int, int]
 Key = Tuple[str, bytes, bytes]
-# Takes a signed head and says what speaks against it, if anything does.
-Objection = Callable[[str], Union[str, None]]
 
 # The keys that the ledger's heads were signed with when this pack was made.
 KEYS: tuple[str, ...] = ()
@@ -37,6 +38,21 @@ MOST_BYTES = 2 << 30
 MOST_TEXT = 256 << 20
 MOST_LINE = 16 << 20
 NOT_LISTED = ("pack.json", "pack.sig")
+# How damaged archives fail, beside what the documentation of zipfile says.
+DAMAGE = (
+    OSError, zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, ValueError,
+    OverflowError, MemoryError, struct.error,
+)  # fmt: skip
+
+# What pruning leaves of a record: no more than where it stood, when it was and what kind it was.
+STUB = {
+    "reason": "pruned",
+    "message": "pruned after its retention; its leaf hash stands",
+    "actor": {"user": "pruned", "name": "pruned", "auth": "none"},
+    "source": {"kind": "pruned"},
+    "subject": {"kind": "pruned", "id": "pruned"},
+}
+STUB_TEXTS = ("id", "time", "event", "outcome")
 
 # --- Ed25519 (RFC 8032 §5.1), verification only -------------------------------------------------
 
@@ -122,8 +138,9 @@ def read_key(text: str) -> Key:
     return name, bytes.fromhex(identity), raw[1:]
 
 
-def signed_by(text: str, signatures: str, keys: Sequence[Key]) -> str | None:
-    """Return the name of a key of `keys` that signed `text`; None if none did."""
+def signed_by(text: str, signatures: str, keys: Sequence[Key]) -> list[Key]:
+    """Return those of `keys` that signed `text`."""
+    found: list[Key] = []
     for line in signatures.splitlines():
         mark, _, rest = line.partition(" ")
         name, _, coded = rest.partition(" ")
@@ -131,11 +148,11 @@ def signed_by(text: str, signatures: str, keys: Sequence[Key]) -> str | None:
             raw = base64.b64decode(coded, validate=True)
         except ValueError:
             continue
-        for known, identity, key in keys:
-            ours = mark == "\u2014" and (known, identity) == (name, raw[:4])
-            if ours and ed25519_holds(key, text.encode("utf-8"), raw[4:]):
-                return name
-    return None
+        for item in keys:
+            ours = mark == "\u2014" and item[:2] == (name, raw[:4]) and item not in found
+            if ours and ed25519_holds(item[2], text.encode("utf-8"), raw[4:]):
+                found.append(item)
+    return found
 
 
 def read_head(note: str) -> tuple[int, bytes, str]:
@@ -192,7 +209,7 @@ class Archive:
     def __init__(self, path: str) -> None:
         try:
             self._zip = zipfile.ZipFile(path)
-        except (OSError, zipfile.BadZipFile, ValueError, EOFError) as error:
+        except DAMAGE as error:
             msg = f"this is not a pack: {error}"
             raise Unreadable(msg) from None
         names = [item.filename for item in self._zip.infolist()]
@@ -222,8 +239,13 @@ class Directory:
     def __init__(self, path: str) -> None:
         self._path = path
         self.names: list[str] = []
-        for folder, folders, files in os.walk(path):
-            folders[:] = sorted(item for item in folders if item != "__pycache__")
+        for folder, folders, files in os.walk(path, onerror=self._refuse):
+            folders.sort()
+            for name in folders:
+                full = os.path.join(folder, name)
+                if os.path.islink(full):
+                    msg = f"{full!r} is a link: it leads out of the pack"
+                    raise Unreadable(msg)
             for file in sorted(files):
                 full = os.path.join(folder, file)
                 if os.path.islink(full) or not os.path.isfile(full):
@@ -232,6 +254,9 @@ class Directory:
                 self.names.append(os.path.relpath(full, path).replace(os.sep, "/"))
                 if len(self.names) > MOST_FILES:
                     raise Unreadable(f"more than {MOST_FILES} files are no pack")
+
+    def _refuse(self, error: OSError) -> NoReturn:
+        raise Unreadable(f"it cannot be looked through: {error}") from None
 
     def open(self, name: str) -> IO[bytes]:
         return open(os.path.join(self._path, name), "rb")
@@ -273,10 +298,11 @@ class Reader:
                     if self.left < 0:
                         raise Unreadable(f"it unpacks to more than {MOST_BYTES} bytes")
                     yield chunk
-        except (OSError, zipfile.BadZipFile, NotImplementedError, EOFError, RuntimeError) as error:
+        except DAMAGE as error:
             msg = f"{name} cannot be read: {error}"
             raise Unreadable(msg) from None
         except Exception as error:
+            # zlib's and lzma's own: either module may be missing where this runs.
             if type(error).__name__ in ("error", "LZMAError"):
                 msg = f"{name} cannot be read: {error}"
                 raise Unreadable(msg) from None
@@ -325,21 +351,66 @@ def parsed(text: str | bytes, name: str) -> Any:
         raise Unreadable(msg) from None
 
 
+def number(value: Any, name: str) -> int:
+    """Return a whole number; JSON's other numbers, and True, are none."""
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise Unreadable(f"{name} is not a whole number: {value!r:.100}")
+    return value
+
+
+def plain(text: str) -> str:
+    """Return text that can be printed anywhere: what moves a cursor, or is half a character, is
+    written as an escape."""
+    return "".join(
+        char if char.isprintable() else char.encode("unicode_escape").decode("ascii")
+        for char in text
+    )
+
+
+def is_stub(content: Any) -> bool:
+    """Return whether a record's content is what pruning leaves, and nothing else."""
+    if not isinstance(content, dict):
+        return False
+    rest = {name: value for name, value in content.items() if name not in STUB}
+    rows = rest.pop("rows", {})
+    return (
+        {name: content.get(name) for name in STUB} == STUB
+        and all(name in rest for name in STUB_TEXTS)
+        and set(rest) <= {*STUB_TEXTS, "release", "change"}
+        and all(isinstance(value, str) for value in rest.values())
+        and isinstance(rows, dict)
+        and all(isinstance(value, str) for value in rows.values())
+    )
+
+
 # --- The verification ---------------------------------------------------------------------------
+
+
+class Doubts:
+    """What else may speak against signatures that hold; the pack by itself knows of nothing."""
+
+    def of_head(self, note: str) -> str | None:
+        """Return what speaks against a signed head."""
+        return None
+
+    def of_pack(self, note: str, keys: Sequence[Key]) -> str | None:
+        """Return what speaks against `keys` having signed a pack under that head."""
+        return None
 
 
 class Check:
     """Goes through a pack and notes what does not fit."""
 
-    def __init__(self, place: Place, keys: Sequence[Key], also: Objection | None = None) -> None:
+    def __init__(self, place: Place, keys: Sequence[Key], doubts: Doubts) -> None:
         self.reader = Reader(place)
-        self.also = also
+        self.doubts = doubts
         self.names = set(place.names)
         self.keys = keys
         self.findings: list[dict[str, Any]] = []
-        self.key: str | None = None
+        self.signers: list[Key] = []
         self.size, self.root = 0, b""
-        self.records = 0
+        self.records, self.pruned = 0, 0
+        self.seqs: set[int] = set()
         self.named: dict[tuple[int, str, str], bool] = {}
         self.pack: dict[str, Any] = {}
 
@@ -347,7 +418,9 @@ class Check:
         self, kind: str, message: str, seq: int | None = None, file: str | None = None
     ) -> None:
         if len(self.findings) < 200:
-            self.findings.append({"kind": kind, "seq": seq, "file": file, "message": message})
+            named = None if file is None else plain(file)
+            item = {"kind": kind, "seq": seq, "file": named, "message": plain(message)}
+            self.findings.append(item)
 
     def run(self) -> dict[str, Any]:
         """Check everything; the outcome is what `--json` prints."""
@@ -368,11 +441,15 @@ class Check:
         bad = [item["seq"] for item in self.findings if item["seq"] is not None]
         files = [item["file"] for item in self.findings if item["file"] is not None]
         first = bad[0] if bad else files[0] if files else None
+        key = self.signers[0][0] if self.signers else None
+        about = self.pack.get("id")
         if ok:
             message = (
                 f"{self.records} records and {len(self.pack['files'])} files fit the head of "
-                f"{self.size} records of {self.pack['origin']}, signed by {self.key}"
+                f"{self.size} records of {self.pack['origin']}, signed by {key}"
             )
+            if self.pruned:
+                message += f"; of {self.pruned} that were pruned only the place is proven"
         else:
             count = len(self.findings)
             what = "1 thing does" if count == 1 else f"{count} things do"
@@ -383,9 +460,10 @@ class Check:
             "root": "sha256:" + self.root.hex() if self.root else None,
             "first_bad": first,
             "records": self.records,
-            "key": self.key,
-            "id": self.pack.get("id"),
-            "message": message,
+            "pruned": self.pruned,
+            "key": key,
+            "id": plain(about) if isinstance(about, str) else None,
+            "message": plain(message),
             "findings": self.findings,
         }
 
@@ -400,8 +478,8 @@ class Check:
         digest = hashlib.sha256(text.encode("utf-8")).hexdigest()
         signatures = self.reader.text("pack.sig") if "pack.sig" in self.names else ""
         signed = f"hims evidence pack\n{digest}\n"
-        self.key = signed_by(signed, signatures, self.keys)
-        if self.key is None:
+        self.signers = signed_by(signed, signatures, self.keys)
+        if not self.signers:
             self.find(
                 "pack_unsigned", "the list of files is signed by no key that we know",
                 file="pack.sig",
@@ -420,10 +498,12 @@ class Check:
     def _head(self) -> None:
         note = self.reader.text("head.txt")
         self.size, self.root, text = read_head(note)
-        if signed_by(text, note.partition("\n\n")[2], self.keys) is None:
+        if not signed_by(text, note.partition("\n\n")[2], self.keys):
             self.find("head_unsigned", "the head is signed by no key that we know", file="head.txt")
-        elif self.also is not None and (why := self.also(note)):
+        elif why := self.doubts.of_head(note):
             self.find("head_refused", why, file="head.txt")
+        elif self.signers and (why := self.doubts.of_pack(note, self.signers)):
+            self.find("pack_refused", why, file="pack.sig")
         if text.split("\n")[0] != self.pack["origin"]:
             self.find("head_foreign", "the head is one of another ledger", file="head.txt")
 
@@ -431,11 +511,17 @@ class Check:
         before = -1
         for line in self.reader.lines("records.jsonl"):
             item = parsed(line, "records.jsonl")
-            seq, position, body = item["seq"], item["position"], item["body"]
+            seq, body = number(item["seq"], "a record's seq"), item["body"]
+            position = number(item["position"], f"the position of record {seq}")
+            content = parsed(body, f"record {seq}")
             leaf = hashlib.sha256(b"\x00" + body.encode("utf-8")).digest()
             if "pruned" in item:
                 # Its time was over: its place is proven, its content is no longer anywhere.
                 leaf = bytes.fromhex(item["pruned"])
+                self.pruned += 1
+                if not is_stub(content):
+                    message = f"record {seq} says more than is left of one that was pruned"
+                    self.find("record", message, seq=seq)
             proof = [bytes.fromhex(node) for node in item["proof"]]
             if not included(leaf, position, self.size, proof, self.root):
                 self.find("record", f"record {seq} is not the one in the ledger", seq=seq)
@@ -443,7 +529,8 @@ class Check:
                 self.find("record_order", f"record {seq} stands out of order", seq=seq)
             before = position
             self.records += 1
-            for piece in parsed(body, f"record {seq}").get("evidence", ()):
+            self.seqs.add(seq)
+            for piece in content.get("evidence", ()):
                 if "uri" in piece and "sha256" in piece:
                     self.named.setdefault((seq, piece["uri"], piece["sha256"]), False)
         if self.records != self.pack["records"]:
@@ -457,7 +544,7 @@ class Check:
         items = parsed(self.reader.text("evidence.json"), "evidence.json")
         there = {item["uri"] for item in items if item["status"] == "included"}
         for item in items:
-            key = (item["seq"], item["uri"], item["sha256"])
+            key = (number(item["seq"], "the seq of evidence"), item["uri"], item["sha256"])
             if key not in self.named:
                 self.find(
                     "evidence_unproven", "no record names {}".format(item["uri"]),
@@ -475,7 +562,7 @@ class Check:
                     )  # fmt: skip
             elif item["status"] in ("missing", "differs"):
                 self.find("evidence_" + item["status"], item["message"], seq=item["seq"])
-            elif item["status"] == "superseded" and item["uri"] in there:
+            elif item["status"] == "superseded" and (item["uri"] in there or self._later(item)):
                 continue
             elif item["status"] != "by_digest":
                 self.find("evidence_missing", f"{item['uri']} is left out", seq=item["seq"])
@@ -483,18 +570,23 @@ class Check:
             if not seen:
                 self.find("evidence_missing", f"{uri} is left out", seq=seq)
 
+    def _later(self, item: dict[str, Any]) -> bool:
+        """Return whether the record by which evidence is superseded lies outside the pack."""
+        by = item.get("by")
+        return isinstance(by, int) and by != item["seq"] and by not in self.seqs
 
-def verify(path: str, keys: Sequence[str], also: Objection | None = None) -> dict[str, Any]:
+
+def verify(path: str, keys: Sequence[str], doubts: Doubts | None = None) -> dict[str, Any]:
     """Return what is wrong with the pack at `path`, by `keys` as published; raises nothing for a
-    pack that is damaged or hostile. `also` is asked about the signed head, and says what it has
-    against it."""
+    pack that is damaged or hostile. `doubts` are asked about signatures that hold."""
     place = None
+    doubts = doubts or Doubts()
     try:
         known = [read_key(text) for text in keys]
         place = Directory(path) if os.path.isdir(path) else Archive(path)
-        return Check(place, known, also).run()
+        return Check(place, known, doubts).run()
     except Unreadable as error:
-        check = Check(Nothing(), ())
+        check = Check(Nothing(), (), doubts)
         check.find("unreadable", str(error))
         return check.outcome()
     finally:
@@ -518,6 +610,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         json.dump(outcome, sys.stdout, indent=2)
         sys.stdout.write("\n")
     else:
+        if hasattr(sys.stdout, "reconfigure"):
+            # Whatever a terminal can show, what was found is said.
+            sys.stdout.reconfigure(errors="backslashreplace")
         sys.stdout.write(outcome["message"] + "\n")
         for item in outcome["findings"]:
             sys.stdout.write("  {}: {}\n".format(item["kind"], item["message"]))
