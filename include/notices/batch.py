@@ -156,7 +156,8 @@ class Batch:
                 # A channel's bug must not hold back the other threads. Its text is not kept: it
                 # may quote the request.
                 stuck.add(thread.name)
-                self._failed(item, DeliveryError(f"the channel broke: {type(error).__name__}"))
+                # Where it broke nobody knows: perhaps when the notice was there already.
+                self._failed(item, _broke(error))
             else:
                 self._arrived(item, thread, arrived)
 
@@ -244,10 +245,12 @@ class Batch:
             summary = self._summary(thread)
             try:
                 self._means.channel.show(thread.root, summary)
-            except DeliveryError as error:
-                self._unshown = one_line(str(error), 300)
-                if error.down:
-                    self._down = error
+            except Exception as error:
+                # Nor may a bug here: what was sent before is yet to be written down.
+                said = error if isinstance(error, DeliveryError) else _broke(error)
+                self._unshown = one_line(str(said), 300)
+                if said.down:
+                    self._down = said
                 continue
             # Shown, or never to be: either way there is nothing left to do.
             thread.shown = summary.digest()
@@ -328,6 +331,10 @@ class Batch:
                 details=details,
                 **belongs,
             )
+
+
+def _broke(error: Exception) -> DeliveryError:
+    return DeliveryError(f"the channel broke: {type(error).__name__}", unsure=True)
 
 
 def _wait(failures: int, asked: float | None) -> timedelta:

@@ -9,7 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from http.client import HTTPException
+from http.client import HTTPException, InvalidURL
+from socket import gaierror
 from typing import Any
 
 from slack_sdk import WebClient
@@ -52,7 +53,14 @@ _METADATA_REFUSED = {"metadata_too_large", "invalid_metadata_format", "invalid_m
 _OLD_PLACE = {"channel_not_found", "not_in_channel", "is_archived", "is_inactive"}
 # Slack says of these that what was asked may have happened all the same.
 _PERHAPS_DONE = {"fatal_error", "internal_error", "request_timeout", "service_unavailable"}
-_NO_HISTORY = {"missing_scope", "not_allowed_token_type", "channel_not_found", "no_permission"}
+_NO_HISTORY = {
+    "missing_scope",
+    "not_allowed_token_type",
+    "channel_not_found",
+    "no_permission",
+    # With chat:write.public an app posts where it is no member; reading takes a member.
+    "not_in_channel",
+}
 _LONGEST_WAIT = 3600.0
 _PAGES = 10
 # Their clock is not ours.
@@ -155,7 +163,9 @@ class SlackChannel:
                 raise
             for message in answer.get("messages") or ():
                 mark = _mark(message)
-                if mark in wanted:
+                # A channel's history shows the replies as well that were broadcast to it. They open
+                # nothing, and are found in their thread.
+                if mark in wanted and (root is not None or _stands_alone(message)):
                     found[wanted[mark]] = Arrived(
                         id=str(message["ts"]), place=place, opens=root is None
                     )
@@ -197,14 +207,24 @@ class SlackChannel:
         return Arrived(id=timestamp, place=self._place, opens="thread_ts" not in message)
 
     def _call(self, method: str, **arguments: Any) -> Any:
+        token = self._client.token or ""
+        if not (token.isascii() and token.isprintable()):
+            # No header can bear it, and what urllib says of that, with the token, gets logged.
+            raise DeliveryError(_RENEW, down=True)
         try:
             return getattr(self._client, method)(**arguments)
         except SlackApiError as error:
             raise self._refusal(error) from None
-        except (SlackClientError, OSError, HTTPException, ValueError) as error:
+        except (SlackClientError, OSError, HTTPException) as error:
             # No `from`: the cause may bear the request, and with it the token.
             raise DeliveryError(
                 f"Slack cannot be reached{_cause(error)}", down=True, unsure=not _never_left(error)
+            ) from None
+        except Exception:
+            # The client stumbles over answers that are no UTF-8, name an unknown charset or are no
+            # object; by then Slack may have done what it was asked.
+            raise DeliveryError(
+                "Slack's answer cannot be understood", down=True, unsure=True
             ) from None
 
     def _refusal(self, error: SlackApiError) -> DeliveryError:
@@ -243,6 +263,11 @@ def _mark(message: Any) -> str | None:
     return mark if isinstance(mark, str) else None
 
 
+def _stands_alone(message: Mapping[str, Any]) -> bool:
+    """Tell whether a message is no reply; that of a thread's first message names itself."""
+    return message.get("thread_ts") in (None, message.get("ts"))
+
+
 def _retry_after(headers: Mapping[str, Any]) -> float:
     for name, value in headers.items():
         if name.lower() == "retry-after":
@@ -257,9 +282,8 @@ def _retry_after(headers: Mapping[str, Any]) -> float:
 def _never_left(error: Exception) -> bool:
     """Tell whether the request cannot have reached Slack: nobody took the call."""
     reason = getattr(error, "reason", error)
-    refused = isinstance(reason, ConnectionRefusedError)
-    # gaierror: the name is unknown. A ValueError is about the request itself.
-    return refused or isinstance(error, ValueError) or type(reason).__name__ == "gaierror"
+    # gaierror: the name is unknown.
+    return isinstance(reason, ConnectionRefusedError | InvalidURL | gaierror)
 
 
 def _cause(error: Exception) -> str:

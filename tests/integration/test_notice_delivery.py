@@ -29,7 +29,7 @@ from include.notices.log_channel import LogChannel
 from include.notices.queue_state import anything_open
 from include.notices.slack import SlackChannel
 from include.notices.summary import Summary, summarise
-from tests.integration.slack_sink import TOKEN, SlackSink
+from tests.integration.slack_sink import ODD, TOKEN, SlackSink
 
 NOW = datetime(2026, 11, 28, 7, 0, tzinfo=UTC)
 
@@ -163,7 +163,7 @@ def test_a_channel_that_is_down_is_left_alone_for_longer_and_longer(
     now = NOW
     for _ in range(12):
         sink.faults.append("500")
-        sink.hides_history = True
+        sink.refuse_history = "missing_scope"
         assert deliver_queued(ledger, slack(sink), now).failed == 1
         row = channel_row(ledger)
         waits.append(round((row.not_before - now).total_seconds()))
@@ -274,6 +274,15 @@ def test_a_wrong_token_or_channel_keeps_the_notice_and_says_what_to_do(
     assert "#nowhere is unknown to Slack" in rows(ledger)[0].last_error
     assert deliver_queued(ledger, slack(sink), later + timedelta(minutes=1)).count == 1
     assert "xoxb" not in str([row["body"] for row in ledger.records()])
+
+
+def test_a_token_that_no_header_can_bear_is_said_and_not_logged(
+    sink: SlackSink, caplog: pytest.LogCaptureFixture
+) -> None:
+    with pytest.raises(DeliveryError, match="put a valid one into the connection") as caught:
+        post(slack(sink, token="xoxb-wrong\ntoken"), a_queued_notice())
+    assert (caught.value.down, caught.value.unsure) == (True, False)
+    assert "xoxb" not in caplog.text
 
 
 def test_a_message_whose_blocks_are_refused_arrives_as_text(sink: SlackSink) -> None:
@@ -453,10 +462,47 @@ def test_a_deliverer_killed_between_slack_and_the_ledger_repeats_nothing(
     assert [row.message_id for row in rows(ledger)] == [message["ts"] for message in sink.taken]
 
 
+def test_a_reply_that_is_broadcast_is_not_taken_for_the_first_message(
+    ledger: Ledger, ledger_url: str, sink: SlackSink
+) -> None:
+    say(ledger, "earlier", thread="other")
+    deliver_queued(ledger, slack(sink), NOW)
+    say(ledger, "one")
+    say(ledger, "two", severity=Severity.CRITICAL)
+    say(ledger, "three", "four")
+    killed_while(ledger, ledger_url, sink, "three")
+    deliver_all(ledger, sink)
+    said = ["one", "⛔ two", "three", "four"]
+    assert sink.titles() == ["earlier", *said]
+    root = sink.taken[1]["ts"]
+    with ledger.read() as connection:
+        found = select(notice_thread.c.root_id).where(notice_thread.c.thread == "hims-api-2.3.0")
+        assert connection.execute(found).scalar_one() == root
+    # What stands there still is what was said: the first message alone was edited.
+    assert sink.shown()[2:] == said[1:]
+    assert [row.message_id for row in rows(ledger)] == [message["ts"] for message in sink.taken]
+
+
+@pytest.mark.parametrize("code", ["missing_scope", "not_in_channel"])
+def test_where_the_app_may_post_and_not_read_one_unsure_message_stops_nothing(
+    ledger: Ledger, sink: SlackSink, code: str
+) -> None:
+    say(ledger, "one")
+    deliver_queued(ledger, slack(sink), NOW)
+    sink.refuse_history = code
+    say(ledger, "two")
+    sink.faults.append("500-after")
+    deliver_queued(ledger, slack(sink), NOW)
+    say(ledger, "elsewhere", thread="hims-web-1.0.0")
+    deliver_all(ledger, sink)
+    # Nobody can tell: rather twice than never.
+    assert sink.titles() == ["one", "two", "two", "elsewhere"]
+
+
 def test_where_slack_shows_no_history_a_killed_deliverer_repeats_one_and_loses_none(
     ledger: Ledger, ledger_url: str, sink: SlackSink
 ) -> None:
-    sink.hides_history = True
+    sink.refuse_history = "missing_scope"
     say(ledger, "one", "two", "three")
     killed_while(ledger, ledger_url, sink, "one")
     deliver_all(ledger, sink)
@@ -467,7 +513,7 @@ def test_where_slack_shows_no_history_a_killed_deliverer_repeats_one_and_loses_n
     "fault",
     [
         "hangup-after", "500-after", "ok:false:internal_error-after", "hangup", "500", "no-ts",
-        "ok:false:fatal_error",
+        "ok:false:fatal_error", *ODD,
     ],
 )  # fmt: skip
 def test_an_answer_that_never_came_is_asked_for_and_not_sent_again(
@@ -601,6 +647,40 @@ def test_what_the_ledger_says_of_an_edit_is_what_came_of_it(
         ),
         ("success", "slack:#releases: what threads show was brought up to date"),
     ]
+
+
+@pytest.mark.parametrize("fault", ODD)
+@pytest.mark.parametrize("history", [None, "missing_scope"])
+def test_an_odd_answer_to_an_edit_costs_nothing_that_was_sent(
+    ledger: Ledger, sink: SlackSink, fault: str, history: str | None
+) -> None:
+    sink.refuse_history = history
+    tell(ledger, ask("security"))
+    deliver_queued(ledger, slack(sink), NOW)
+    tell(ledger, decide("security"))
+    sink.faults.extend(["", fault])
+    assert deliver_queued(ledger, slack(sink), NOW).count == 1
+    assert [row.state for row in rows(ledger)] == ["delivered"] * 2
+    deliver_queued(ledger, slack(sink), NOW + timedelta(seconds=5))
+    assert not anything_open(ledger)
+    assert len(sink.taken) == 2
+
+
+def test_a_channel_that_breaks_over_an_edit_costs_nothing_that_was_sent(ledger: Ledger) -> None:
+    class Broken(LogChannel):
+        edits = True
+
+        def show(self, root: Root, summary: Summary) -> bool:
+            raise KeyError(TOKEN)
+
+    tell(ledger, ask("security"))
+    deliver_queued(ledger, Broken(lambda _line: None), NOW)
+    tell(ledger, decide("security"))
+    assert deliver_queued(ledger, Broken(lambda _line: None), NOW).count == 1
+    assert [row.state for row in rows(ledger)] == ["delivered"] * 2
+    deliver_queued(ledger, Broken(lambda _line: None), NOW)
+    said = "log: what threads show was not brought up to date: the channel broke: KeyError"
+    assert {item["message"] for item in events(ledger, "notice.shown")} == {said}
 
 
 @pytest.mark.parametrize(
