@@ -6,6 +6,7 @@ as metadata, so that after a crash, or an answer that never came, what arrived i
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
@@ -28,17 +29,22 @@ from include.notices.slack_blocks import (
 )
 from include.notices.summary import Summary
 
+log = logging.getLogger(__name__)
+
 EVENT_TYPE = "release_control_notice"
 
 _NOT_THERE = "{channel} is unknown to Slack, or the app may not see it; check the channel's name"
 _RENEW = "Slack does not accept the app's token; put a valid one into the connection"
+_TOKEN_REFUSED = {
+    "invalid_auth",
+    "not_authed",
+    "account_inactive",
+    "token_revoked",
+    "token_expired",
+}
 # What Slack's error codes ask of whoever looks after the connection.
 _REFUSALS = {
-    "invalid_auth": _RENEW,
-    "not_authed": _RENEW,
-    "account_inactive": _RENEW,
-    "token_revoked": _RENEW,
-    "token_expired": _RENEW,
+    **dict.fromkeys(_TOKEN_REFUSED, _RENEW),
     "channel_not_found": _NOT_THERE,
     "not_in_channel": "the Slack app is not in {channel}; invite it there",
     "is_archived": "{channel} is archived in Slack; bring it back or name another channel",
@@ -80,6 +86,7 @@ class SlackChannel:
     def __init__(self, client: WebClient, channel: str) -> None:
         self._client = client
         self._channel = channel
+        self._looked_up = False
         self._place: str | None = channel if re.fullmatch(r"[CGD][A-Z0-9]{7,}", channel) else None
 
     @property
@@ -133,11 +140,17 @@ class SlackChannel:
     ) -> Mapping[int, Arrived] | None:
         """Look for these notices' marks in the thread, or in the channel for a first message.
 
-        None where the app may not read the channel (scope channels:history), or nothing has told
-        the channel's id yet.
+        None where the app may not read the channel (scope channels:history), or neither a message
+        nor Slack's list of channels (scope channels:read) tells the channel's id.
         """
-        place = (root.place if root else None) or place or self._place
+        place = (root.place if root else None) or self._place or self._by_name() or place
         if place is None:
+            log.warning(
+                "%s: Slack does not say which channel this is, so it cannot be asked what arrived, "
+                "and a notice may come twice; give the Slack app the scope channels:read and "
+                "invite it there, or put the channel's id into the connection",
+                self._channel,
+            )
             return None
         asked: dict[str, Any] = {
             "channel": place,
@@ -169,7 +182,7 @@ class SlackChannel:
                     found[wanted[mark]] = Arrived(
                         id=str(message["ts"]), place=place, opens=root is None
                     )
-            cursor = (answer.get("response_metadata") or {}).get("next_cursor") or ""
+            cursor = _following(answer)
             if not cursor:
                 break
         return found
@@ -196,6 +209,39 @@ class SlackChannel:
             # A message that cannot be edited stays as it is; the thread below goes on.
             return False
         return True
+
+    def _by_name(self) -> str | None:
+        """Return the id of the channel with this name, among those in which the app is; asked once.
+
+        In others the app could read nothing.
+        """
+        if self._looked_up:
+            return None
+        # Private channels take a scope of their own, groups:read.
+        for types in ("public_channel,private_channel", "public_channel"):
+            try:
+                self._place = self._listed(types)
+                break
+            except _Refused as refused:
+                if refused.unsure or refused.code in _TOKEN_REFUSED:
+                    raise
+        self._looked_up = True
+        return self._place
+
+    def _listed(self, types: str) -> str | None:
+        name = self._channel.removeprefix("#")
+        cursor = ""
+        for _ in range(_PAGES):
+            page = {"cursor": cursor} if cursor else {}
+            answer = self._call("users_conversations", types=types, limit=999, **page)
+            for channel in answer.get("channels") or ():
+                if isinstance(channel, dict) and channel.get("name") == name:
+                    place = channel.get("id")
+                    return place if isinstance(place, str) and place else None
+            cursor = _following(answer)
+            if not cursor:
+                break
+        return None
 
     def _post(self, message: Mapping[str, Any]) -> Arrived:
         response = self._call("chat_postMessage", **message)
@@ -261,6 +307,10 @@ def _mark(message: Any) -> str | None:
     payload = metadata.get("event_payload")
     mark = payload.get("mark") if isinstance(payload, dict) else None
     return mark if isinstance(mark, str) else None
+
+
+def _following(answer: Any) -> str:
+    return (answer.get("response_metadata") or {}).get("next_cursor") or ""
 
 
 def _stands_alone(message: Mapping[str, Any]) -> bool:

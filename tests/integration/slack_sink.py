@@ -1,8 +1,8 @@
 """A local stand-in for Slack's Web API, as strict as Slack is and as unreliable.
 
-It serves chat.postMessage, chat.update, conversations.history and conversations.replies; checks the
-token, the channel, the limits of Block Kit and the threads, keeps what it took, and misbehaves on
-demand. It proves what we send, never what Slack does.
+It serves chat.postMessage, chat.update, conversations.history, conversations.replies and
+users.conversations; checks the token, the channel, the limits of Block Kit and the threads, keeps
+what it took, and misbehaves on demand. It proves what we send, never what Slack does.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class SlackSink:
     `faults` are used up one request at a time, whatever it asks: `429:SECONDS`, `500`, `500-after`
     (once it is kept), `hangup` (before anything is kept), `hangup-after`, `ok:false:CODE` and with
     `-after`, `html`, `no-ts`, and those in ODD (once it is done). `per_second` is how many messages
-    it takes in a second before it answers 429.
+    it takes in a second before it answers 429. `scopes` are those by which it lists channels.
     """
 
     def __init__(self) -> None:
@@ -60,6 +60,7 @@ class SlackSink:
         self.refuse: Callable[[dict[str, Any]], str | None] = lambda _message: None
         self.refuse_edit: str | None = None
         self.refuse_history: str | None = None
+        self.scopes = {"channels:read", "groups:read"}
         self.per_second: int | None = None
         self.clock: Callable[[], float] = time.time
         self.before_answer: Callable[[dict[str, Any]], None] = lambda _message: None
@@ -119,6 +120,8 @@ class SlackSink:
             return self._update(asked)
         if method in ("conversations.history", "conversations.replies"):
             return self._history(asked)
+        if method == "users.conversations":
+            return self._channels(asked)
         return 404, {}, ""
 
     def _too_many(self, method: str) -> bool:
@@ -193,6 +196,19 @@ class SlackSink:
             page = [{k: v for k, v in message.items() if k != "metadata"} for message in page]
         more = {"response_metadata": {"next_cursor": following}}
         return 200, {}, json.dumps({"ok": True, "messages": page, **more})
+
+    def _channels(self, asked: dict[str, Any]) -> Answer:
+        types = str(asked.get("types") or "public_channel").split(",")
+        if "channels:read" not in self.scopes or (
+            "private_channel" in types and "groups:read" not in self.scopes
+        ):
+            return _no("missing_scope")
+        known = [("C0GENERAL", "general"), ("C0RANDOM", "random"), ("C0RELNOTES", "releases-old")]
+        found = [{"id": id_, "name": name} for id_, name in [*known, (CHANNEL_ID, "releases")]]
+        start = int(asked.get("cursor") or 0)
+        following = str(start + 3) if start + 3 < len(found) else ""
+        more = {"response_metadata": {"next_cursor": following}}
+        return 200, {}, json.dumps({"ok": True, "channels": found[start : start + 3], **more})
 
     def _refusal(self, message: dict[str, Any]) -> str | None:
         if message.get("channel") not in ("#releases", CHANNEL_ID):

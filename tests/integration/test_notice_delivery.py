@@ -499,6 +499,47 @@ def test_where_the_app_may_post_and_not_read_one_unsure_message_stops_nothing(
     assert sink.titles() == ["one", "two", "two", "elsewhere"]
 
 
+@pytest.mark.parametrize("fault", ["500-after", "hangup-after", "no-ts"])
+@pytest.mark.parametrize(
+    "scopes", [{"channels:read"}, {"channels:read", "groups:read"}], ids=["public", "private"]
+)
+def test_the_very_first_message_is_found_by_the_channels_name(
+    ledger: Ledger, sink: SlackSink, fault: str, scopes: set[str]
+) -> None:
+    sink.scopes = scopes
+    say(ledger, "one", "two")
+    sink.faults.append(fault)
+    deliver_queued(ledger, slack(sink), NOW)
+    deliver_all(ledger, sink)
+    assert sink.titles() == ["one", "two"]
+
+
+def test_slack_asking_to_wait_before_it_lists_its_channels_is_obeyed(
+    ledger: Ledger, sink: SlackSink
+) -> None:
+    say(ledger, "one")
+    sink.faults.extend(["500-after", "", "429:77"])
+    deliver_queued(ledger, slack(sink), NOW)
+    now = NOW + timedelta(seconds=5)
+    assert deliver_queued(ledger, slack(sink), now).failed == 1
+    assert channel_row(ledger).last_error == "Slack asks to wait 77 s"
+    assert deliver_queued(ledger, slack(sink), now + timedelta(seconds=76)).failed == 0
+    assert deliver_queued(ledger, slack(sink), now + timedelta(seconds=90)).count == 1
+    assert sink.titles() == ["one"]
+
+
+def test_where_the_app_may_not_list_channels_the_log_says_what_would_help(
+    ledger: Ledger, sink: SlackSink, caplog: pytest.LogCaptureFixture
+) -> None:
+    sink.scopes = set()
+    say(ledger, "one", "two")
+    sink.faults.append("500-after")
+    deliver_queued(ledger, slack(sink), NOW)
+    deliver_all(ledger, sink)
+    assert sink.titles() == ["one", "one", "two"]
+    assert "give the Slack app the scope channels:read" in caplog.text
+
+
 def test_where_slack_shows_no_history_a_killed_deliverer_repeats_one_and_loses_none(
     ledger: Ledger, ledger_url: str, sink: SlackSink
 ) -> None:
