@@ -13,6 +13,7 @@ from sqlalchemy.engine import Connection
 
 from include.calendar.wall_time import Span
 from include.reports.facts import ChangeFact, IncidentFact, Stay, VoteWait
+from include.reports.incident_reading import REFUSALS
 
 _STATES = (
     "opened", "assessing", "authorizing", "scheduled", "implementing", "validating", "rolling_back",
@@ -20,19 +21,40 @@ _STATES = (
 )  # fmt: skip
 STATE_EVENTS = [f"change.{state}" for state in _STATES]
 _EVENTS = [*STATE_EVENTS, "permit.issued"]
-# What makes a change one of the period's: it moved, or somebody voted on it.
-_TOUCHES = [*_EVENTS, "vote.cast"]
+# What makes a change one of the period's: it moved, or somebody voted on it or was refused.
+_TOUCHES = [*_EVENTS, "vote.cast", *REFUSALS]
 _ENDS = ("closed", "cancelled", "rejected")
+# Between these production is worked on, whether or not anything is written down meanwhile.
+_BEGINS = ["change.implementing", "permit.issued"]
+_OVER = [f"change.{state}" for state in ("review", *_ENDS)]
 
 # Later than any record: asks for everything that the ledger knows.
 LATEST = "9999"
 
-# One indexed search finds who moved in the period; everything else is asked about these alone.
+# Indexed searches find the period's changes; everything else is asked about these alone.
 _WAYS = text("""
     WITH touched AS MATERIALIZED (
-        SELECT DISTINCT change AS id FROM record
+        SELECT change AS id FROM record
         WHERE event = ANY(:touches) AND time >= :start AND time < :end AND time < :as_of
           AND change IS NOT NULL
+        UNION
+        -- Work that began before the period and was not over then.
+        SELECT change FROM record
+        WHERE event = ANY(:turns) AND time < :start AND time < :as_of AND change IS NOT NULL
+        GROUP BY change
+        HAVING max(time) FILTER (WHERE event = ANY(:begins))
+            >= coalesce(max(time) FILTER (WHERE event = ANY(:over)), '')
+        UNION
+        SELECT p.change_id FROM deployment d JOIN permit p USING (release_id, attempt)
+        WHERE d.environment = 'production' AND d.switch_began_at >= CAST(:start AS timestamptz)
+          AND d.switch_began_at < CAST(:end AS timestamptz)
+        UNION
+        -- What broke in the period tells by its causes which service it is about.
+        SELECT r.change FROM record r JOIN incident i ON i.id = r.body::jsonb -> 'subject' ->> 'id'
+        WHERE r.event = 'incident.linked' AND r.time < :as_of AND r.change IS NOT NULL
+          AND r.body::jsonb ->> 'reason' = 'caused_by'
+          AND i.opened_at >= CAST(:start AS timestamptz)
+          AND i.opened_at < CAST(:end AS timestamptz)
     ), way AS MATERIALIZED (
         SELECT r.change AS id, array_agg(r.event ORDER BY r.time, r.seq) AS events,
                array_agg(r.time ORDER BY r.time, r.seq) AS times
@@ -87,13 +109,24 @@ _VOTES = text("""
 
 
 def read_changes(connection: Connection, bounds: dict[str, str]) -> list[ChangeFact]:
-    """Return every change that moved or was voted on in `[start, end)`, with its whole way as known
-    at as_of; what they caused is left to `with_incidents`.
+    """Return every change that `[start, end)` is about, with its whole way as known at as_of; what
+    they caused is left to `with_incidents`.
+
+    These moved in it, were voted on or refused, were worked on all through it, or are what was
+    deployed in it or caused an incident in it.
 
     `bounds` are the texts of `start`, `end` and `as_of` as records write instants.
     """
     known = None if bounds["as_of"] == LATEST else bounds["as_of"]
-    asked = {"events": _EVENTS, "touches": _TOUCHES, "known": known, **bounds}
+    asked = {
+        "events": _EVENTS,
+        "touches": _TOUCHES,
+        "begins": _BEGINS,
+        "over": _OVER,
+        "turns": [*_BEGINS, *_OVER],
+        "known": known,
+        **bounds,
+    }
     return [_fact(row, bounds["as_of"]) for row in connection.execute(_WAYS, asked)]
 
 

@@ -77,6 +77,11 @@ class ChangeFact:
         return self.type == "retroactive"
 
     @property
+    def working(self) -> bool:
+        """Whether it was being implemented, or led back, when it was last heard of."""
+        return bool(self.stays) and self.stays[-1].state in ("implementing", "rolling_back")
+
+    @property
     def counts(self) -> bool:
         """Whether it belongs to I, the denominator of §2.7: touched production, and is over."""
         return self.ended_at is not None and (self.started_at is not None or self.retroactive)
@@ -144,6 +149,8 @@ class VoteWait:
 class Facts:
     """Everything about `[start, end)` that the ledger knew at `as_of`, of one service or of all.
 
+    `changes` are those that moved in it, were voted on or refused, were worked on all through it,
+    or are what was deployed in it or caused an incident in it.
     `measures` are of the period; `defects` are what gates had found, whenever that was, in the
     releases that were deployed in it.
     `openings` are the calendar's slots in the period, as its file says today. `observed` is how
@@ -211,6 +218,21 @@ class Facts:
         """
         seen = self.asked_at if self.as_of is None else self.as_of
         return begun + length if seen is not None and begun + length > seen else None
+
+    @property
+    def under_way(self) -> list[ChangeFact]:
+        """Return the changes that were opened and had not ended when the period did."""
+        return [
+            change
+            for change in self.changes
+            if (change.opened_at is None or change.opened_at < self.end)
+            and (change.ended_at is None or change.ended_at >= self.end)
+        ]
+
+    @property
+    def known_until(self) -> datetime:
+        """Return up to which instant of the period the facts can tell anything."""
+        return min(at for at in (self.end, self.as_of, self.asked_at) if at is not None)
 
     @property
     def asked(self) -> datetime:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import timedelta
 
 from include.calendar.spans import clip, merge
@@ -56,13 +57,7 @@ def freeze_days(facts: Facts) -> Metric:
 def window_use(facts: Facts) -> Metric:
     """Return how much of the open windows' time somebody worked in."""
     open_ = merge(facts.openings)
-    work = merge(
-        Span(change.started_at, change.finished_at)
-        for change in facts.changes
-        if change.started_at is not None
-        and change.finished_at is not None
-        and change.started_at < change.finished_at
-    )
+    work = merge(_worked(facts))
     total = _seconds(open_)
     used_by = [(opening, _seconds(clip(work, [opening]))) for opening in open_]
     used = sum(seconds for _, seconds in used_by)
@@ -95,6 +90,16 @@ def window_use(facts: Facts) -> Metric:
             for opening, seconds in used_by
         ],
     )
+
+
+def _worked(facts: Facts) -> Iterator[Span]:
+    """Yield when each change was implemented; one that still is, as far as is known."""
+    for change in facts.changes:
+        over = change.finished_at
+        if over is None and change.working:
+            over = facts.known_until
+        if change.started_at is not None and over is not None and change.started_at < over:
+            yield Span(change.started_at, over)
 
 
 def _long(seconds: float) -> str:

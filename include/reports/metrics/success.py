@@ -155,8 +155,8 @@ def _way_back(change: ChangeFact) -> str:
 def _said(facts: Facts, words: str) -> str:
     if facts.implemented:
         return words.replace("1 of 1 implemented change were", "the only implemented change was")
-    under_way = sum(change.ended_at is None for change in facts.changes)
-    if not facts.changes:
+    under_way = len(facts.under_way)
+    if not facts.ended and not under_way:
         return "no data: no change moved in the period"
     return (
         "no data: no change that touched production ended in the period "

@@ -7,7 +7,7 @@ middle, minutes counted one by one where the other side has arithmetic of interv
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Any
@@ -25,8 +25,9 @@ def figures(
     end: datetime,
     *,
     service: tuple[str, list[str]] | None = None,
+    openings: Sequence[tuple[datetime, datetime]] = (),
 ) -> dict[str, float | None]:
-    """Return each figure by its metric's name."""
+    """Return each figure by its metric's name; `openings` are when windows are open."""
     name, systems = service or ("", [])
     changes = [
         change
@@ -76,6 +77,7 @@ def figures(
     found |= _quality(truth, deployed, start, end, name)
     found |= _waits(changes, done, start, end)
     found["freeze_days"] = _frozen(truth, start, end, name)
+    found["window_use"] = _used(changes, start, end, openings)
     return found
 
 
@@ -203,6 +205,32 @@ def _frozen(truth: Truth, start: datetime, end: datetime, service: str) -> float
         if any(begins <= left and right <= over for begins, over in spans):
             seconds += (right - left).total_seconds()
     return seconds / 86_400
+
+
+def _used(
+    changes: list[Truth],
+    start: datetime,
+    end: datetime,
+    openings: Sequence[tuple[datetime, datetime]],
+) -> float | None:
+    """Walk through what of the openings lies in the period, from one edge to the next."""
+    works = []
+    for change in changes:
+        began, over = _first(change, "implementing"), _over(change)
+        if over is None and change["way"][-1][0] in ("implementing", "rolling_back"):
+            over = end
+        if began is not None and over is not None:
+            works.append((began, over))
+    moments = [moment for pair in (*works, *openings) for moment in pair if start < moment < end]
+    open_seconds = used_seconds = 0.0
+    for left, right in pairwise(sorted({start, end, *moments})):
+        if not any(opens <= left and right <= closes for opens, closes in openings):
+            continue
+        seconds = (right - left).total_seconds()
+        open_seconds += seconds
+        if any(began <= left and right <= over for began, over in works):
+            used_seconds += seconds
+    return _ratio(used_seconds, open_seconds)
 
 
 def _good(truth: Truth, change: Truth) -> bool:
