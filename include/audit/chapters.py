@@ -13,10 +13,11 @@ from include.audit.selection import PackRecord, Selection
 from include.documents import Section, load_section
 from include.instants import format_instant
 from include.ledger import schema
-from include.ledger.rows import row_key, strangers
+from include.ledger.rows import digests, row_key, state_tables, strangers
 from include.settings import Settings
 
 PRODUCTION = "production"
+_BATCH = 2000
 
 
 class _Control(Section):
@@ -148,6 +149,24 @@ def notices(connection: Connection, chosen: Selection) -> list[dict[str, Any]]:
         }
         for key, row in zip(keys, rows, strict=True)
     ]
+
+
+def gone(connection: Connection, chosen: Selection) -> list[dict[str, Any]]:
+    """Return the rows of state that these records vouch for and that are no longer there: what is
+    gone stands in no other chapter."""
+    known = {table.name for table in state_tables()}
+    said: dict[str, int] = {}
+    for item in chosen.records:
+        listed = item.content.get("rows")
+        for key, value in listed.items() if isinstance(listed, dict) else ():
+            if value is not None and key.partition(" ")[0] in known:
+                said[key] = item.seq
+    found: list[str] = []
+    keys = list(said)
+    for start in range(0, len(keys), _BATCH):
+        now = digests(connection, keys[start : start + _BATCH])
+        found += strangers(connection, [key for key, value in now.items() if value is None])
+    return [{"row": key, "seq": said[key]} for key in found]
 
 
 def votes(records: Sequence[PackRecord]) -> list[dict[str, Any]]:

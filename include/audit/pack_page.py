@@ -95,6 +95,10 @@ def exceptions(chapters: Mapping[str, Any]) -> list[str]:
         for item in row["exceptions"]
     ]
     found += [
+        f"{item['row']} is gone, and record {item['seq']} vouches for it"
+        for item in chapters["gone"]
+    ]
+    found += [
         f"Record {item['seq']}: {item['message']}"
         for item in chapters["evidence"]
         if item["status"] in ("missing", "differs")

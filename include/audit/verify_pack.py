@@ -299,12 +299,12 @@ class Reader:
                         raise Unreadable(f"it unpacks to more than {MOST_BYTES} bytes")
                     yield chunk
         except DAMAGE as error:
-            msg = f"{name} cannot be read: {error}"
+            msg = f"{name} cannot be read: {error!r}"
             raise Unreadable(msg) from None
         except Exception as error:
             # zlib's and lzma's own: either module may be missing where this runs.
             if type(error).__name__ in ("error", "LZMAError"):
-                msg = f"{name} cannot be read: {error}"
+                msg = f"{name} cannot be read: {error!r}"
                 raise Unreadable(msg) from None
             raise
 

@@ -203,6 +203,16 @@ def test_a_row_that_its_record_does_not_vouch_for_stands_out(
     assert standing_out() == said
 
 
+@pytest.mark.parametrize("table", ["deployment", "revision", "notice", "permit"])
+def test_a_row_that_was_taken_away_stands_out(vault: Vault, settings: Settings, table: str) -> None:
+    decide(vault)
+    vault.attack(f"DELETE FROM {table}")  # noqa: S608 - names of our own tables
+    gone = [line for line in pack_of(vault, settings, RELEASE).exceptions if " is gone" in line]
+    (line,) = gone
+    assert line.startswith(f'{table} ["')
+    assert line.endswith("] is gone, and record 1 vouches for it")
+
+
 def evidence(vault: Vault, settings: Settings, content: bytes) -> Path:
     vault.directory = settings.state_dir / "anchors"
     return vault.file("again.log", content)
