@@ -23,6 +23,7 @@ with DAG(
     ),
     start_date=pendulum.datetime(2026, 1, 1, tz="UTC"),
     catchup=False,
+    allowed_run_types=["manual", "scheduled", "operator_triggered", "asset_triggered"],
     max_active_runs=1,
     is_paused_upon_creation=False,
     tags=["audit"],

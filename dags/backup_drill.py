@@ -25,6 +25,7 @@ with DAG(
     schedule="0 5 * * 1",
     start_date=pendulum.datetime(2026, 1, 1, tz="America/New_York"),
     catchup=False,
+    allowed_run_types=["manual", "scheduled", "operator_triggered"],
     max_active_runs=1,
     is_paused_upon_creation=False,
     tags=["upkeep"],

@@ -27,6 +27,7 @@ with DAG(
     schedule=CronTriggerTimetable("0 12 * * 4", timezone="America/New_York"),
     start_date=pendulum.datetime(2026, 1, 1, tz="America/New_York"),
     catchup=False,
+    allowed_run_types=["manual", "scheduled", "operator_triggered"],
     max_active_runs=16,
     is_paused_upon_creation=False,
     params={

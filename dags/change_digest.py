@@ -21,6 +21,7 @@ with DAG(
     schedule=CronTriggerTimetable("30 7 * * MON", timezone="America/New_York"),
     start_date=pendulum.datetime(2026, 1, 1, tz="UTC"),
     catchup=False,
+    allowed_run_types=["manual", "scheduled", "operator_triggered"],
     max_active_runs=1,
     is_paused_upon_creation=False,
     tags=["notices"],

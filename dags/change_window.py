@@ -31,6 +31,7 @@ with DAG(
     schedule=ChangeWindowTimetable("calendar.yaml"),
     start_date=pendulum.datetime(2026, 1, 1, tz="UTC"),
     catchup=False,
+    allowed_run_types=["manual", "scheduled", "operator_triggered"],
     max_active_runs=8,
     is_paused_upon_creation=False,
     tags=["change"],

@@ -40,6 +40,7 @@ def report_dag(dag_id: str, title: str, kind: str, example: str) -> DAG:
         schedule=ReportDueTimetable(kind),
         start_date=pendulum.datetime(2026, 1, 1, tz="UTC"),
         catchup=False,
+        allowed_run_types=["manual", "scheduled", "operator_triggered"],
         max_active_runs=4,
         is_paused_upon_creation=False,
         params={"period": period, "service": service},

@@ -200,6 +200,18 @@ class ChangeCalendar:
             for opening, parts in outlook.slots(start, end)
         ]
 
+    def every_slot(
+        self, start: datetime, end: datetime, *, environment: str = PRODUCTION
+    ) -> list[WindowSlot]:
+        """Return the slots of every window that overlap `[start, end)`, in order: one that opens
+        some systems only as those see it."""
+        found = self.slots(start, end, environment=environment)
+        for window in self.windows:
+            if window.scope:
+                seen = self.slots(start, end, systems=window.scope, environment=environment)
+                found += [slot for slot in seen if slot.window == window.name]
+        return sorted(found, key=lambda slot: (slot.start, slot.window))
+
     def next(
         self,
         *,

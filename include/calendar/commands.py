@@ -132,11 +132,9 @@ def _slots(
         raise RequestError(
             f"more than {MOST_SLOTS:,} slots lie in that time; ask for a shorter one"
         )
-    slots = calendar.slots(start, end, systems=options.systems, environment=environment)
-    for window in windows:
-        seen = calendar.slots(start, end, systems=window.scope, environment=environment)
-        slots += [slot for slot in seen if slot.window == window.name]
-    return sorted(slots, key=lambda slot: (slot.start, slot.window))
+    if options.systems:
+        return calendar.slots(start, end, systems=options.systems, environment=environment)
+    return calendar.every_slot(start, end, environment=environment)
 
 
 def _scope_text(calendar: ChangeCalendar, slot: WindowSlot) -> str:

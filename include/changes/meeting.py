@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
@@ -80,6 +81,36 @@ def open_meeting(desk: Desk, run_id: str, changes: Sequence[str] | None) -> list
     return [question for name in taken for question in _questions(desk, name)]
 
 
+def question(desk: Desk, change_id: str, seat: str) -> dict[str, Any] | None:
+    """Return who may answer for a seat and what they are shown, as the ledger has it now; None
+    where the seat is not asked about this content, or has voted on it."""
+    with desk.ledger.read() as connection:
+        ballot = open_ballot_of(connection, change_id)
+        voted = (
+            None
+            if ballot is None
+            else connection.execute(
+                select(schema.vote.c.id).where(
+                    schema.vote.c.ballot_id == ballot.id, schema.vote.c.seat == seat
+                )
+            ).first()
+        )
+    if voted is not None:
+        return None
+    return next((item for item in _questions(desk, change_id) if item["seat"] == seat), None)
+
+
+def hash_shown(desk: Desk, change_id: str, seat: str, run_id: str) -> str:
+    """Return the hash of the content that a meeting's run has shown a seat last, "" where it has
+    shown none."""
+    for row in reversed(desk.ledger.records(event="vote", change=change_id)):
+        body = json.loads(row["body"])
+        shown = body["event"] in ("vote.asked", "vote.escalated") and body["reason"] == seat
+        if shown and body["source"].get("run_id") == run_id:
+            return str(body.get("details", {}).get("content_hash", ""))
+    return ""
+
+
 def _questions(desk: Desk, change_id: str) -> list[dict[str, Any]]:
     board, people = desk.catalogue.board, desk.catalogue.people
     entry = item(desk, change_id)
@@ -91,6 +122,8 @@ def _questions(desk: Desk, change_id: str) -> list[dict[str, Any]]:
     barred = stakes(ballot.parties, people).because
     found = []
     for seat in ballot.rule.asked:
+        if seat not in board.seats:
+            continue  # it is asked anew, without it (open_ballots.ask_anew)
         eligible = board.eligible(seat, board.day(desk.clock()), barred)
         occupants = board.seats[seat].occupants(board.day(desk.clock()))
         names = [person.name for user in eligible if (person := people.find(user)) is not None]

@@ -63,6 +63,19 @@ def begin_release(
     table = schema.release
     with ledger.read() as connection:
         row = connection.execute(select(table).where(table.c.id == request.release_id)).first()
+        other = connection.execute(
+            select(table.c.id).where(
+                table.c.dag_id == run.dag_id,
+                table.c.run_id == run.run_id,
+                table.c.id != request.release_id,
+            )
+        ).scalar()
+    if other is not None:
+        # Every task finds its train by its run: it would drive the other release.
+        raise RequestError(
+            f"run id {run.run_id} belongs to {other}, whose run was deleted: trigger under another "
+            "run id, or without any"
+        )
     attempt = 1
     if row is not None:
         if row.run_id == run.run_id:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from datetime import date, datetime
 
 from include.calendar import ChangeCalendar, Span, load_calendar
-from include.calendar.spans import clip
+from include.calendar.spans import clip, merge
 from include.settings import Settings
 
 
@@ -27,11 +27,12 @@ def openings_of(settings: Settings) -> Callable[[datetime, datetime], list[Span]
     calendar = change_calendar(settings)
 
     def openings(start: datetime, end: datetime) -> list[Span]:
-        return [
+        # Windows of different systems may be open side by side: that is one opening.
+        return merge(
             span
-            for slot in calendar.slots(start, end)
+            for slot in calendar.every_slot(start, end)
             for span in clip(slot.open, [Span(start, end)])
-        ]
+        )
 
     return openings
 

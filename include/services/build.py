@@ -11,7 +11,7 @@ from pathlib import Path
 from include.deploy.target import Artefact
 from include.releases.repository import Repository
 from include.services.service import Service
-from include.services.workspace import run_commands
+from include.services.workspace import require_answer, run_commands
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +37,7 @@ def build(
         values = {"version": version, "source": str(source), "artefact": str(built)}
         ran = run_commands(service.commands.build, values, source, log=log)
         if not ran[-1].ok:
+            require_answer(ran[-1])
             return Build(artefact=None, reason="build_failed", message=ran[-1].describe())
         if not built.is_file():
             message = "the build ended well and wrote no artefact"

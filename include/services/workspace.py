@@ -20,6 +20,8 @@ from include.errors import TargetError
 from include.services.service import Argv
 
 _KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "VIRTUAL_ENV")
+# A command that a signal ends has this status and the signal's number, as in a shell.
+_SIGNALLED = 128
 LIMIT = timedelta(minutes=30)
 _LEASH = Path(__file__).with_name("leash.py")
 
@@ -36,6 +38,11 @@ class CommandResult:
     def ok(self) -> bool:
         """Return whether it ended with status 0."""
         return self.status == 0
+
+    @property
+    def killed(self) -> bool:
+        """Return whether a signal ended it: then it has said neither yes nor no."""
+        return _SIGNALLED < self.status <= _SIGNALLED + signal.SIGRTMAX
 
     def describe(self) -> str:
         """Return the command and, where it failed, the end of what it said."""
@@ -71,6 +78,13 @@ def run_commands(
         if not result.ok:
             break
     return tuple(results)
+
+
+def require_answer(ran: CommandResult) -> None:
+    """Raise TargetError for a command that was killed: its step is tried again, and what it was run
+    on is not blamed for it."""
+    if ran.killed:
+        raise TargetError(f"{ran.describe()} (it was killed, and so says neither yes nor no)")
 
 
 def _run(

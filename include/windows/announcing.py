@@ -16,7 +16,7 @@ def announce(unit: Unit, calendar: ChangeCalendar, opening: Attended) -> str:
     is told that it opens.
     """
     due = due_changes(unit.connection, opening.span, states=("scheduled",))
-    slots = calendar.slots(opening.span.start, opening.span.end)
+    slots = calendar.every_slot(opening.span.start, opening.span.end)
     closed = bool(slots) and not any(slot.open for slot in slots)
     against = [reason.message for slot in slots for reason in slot.reasons]
     message = (

@@ -75,8 +75,16 @@ def test_people_are_asked_by_name_and_nothing_approves_by_timeout(dags: dict[str
             assert "defaults" not in task.partial_kwargs
         else:
             assert task.defaults is None
-            assert task.retries == 0
     assert asked >= 3
+
+
+def test_the_past_is_not_run_again(dags: dict[str, Any]) -> None:
+    """A backfill clears finished runs, and Airflow lets everybody start one who may start a run."""
+    for dag in dags.values():
+        assert dag.allowed_run_types, dag.dag_id
+        assert "backfill" not in dag.allowed_run_types, dag.dag_id
+        if dag.schedule is not None:
+            assert {"manual", "scheduled"} <= set(dag.allowed_run_types), dag.dag_id
 
 
 def test_a_release_train_ends_with_one_word(dags: dict[str, Any]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -228,6 +229,7 @@ def seat_requests(train: Train, board: Board, people: People) -> list[dict[str, 
                 "people": names,
                 "subject": f"{seat.title}: {plan.title}",
                 "body": ballot(train, change, seat=seat, names=names, until=until),
+                "content_hash": change.content_hash,
             }
         )
     return requests
@@ -286,6 +288,39 @@ def cast_vote(
         message=ruling.message,
         result={"choice": choice} if ruling.ok else {},
     )
+
+
+def hash_shown(train: Train, seat: str) -> str:
+    """Return the hash of the content that this run has shown a seat last, "" where it showed none.
+
+    As the ledger has it: what a task was handed in between may have been edited.
+    """
+    for row in reversed(train.ledger.records(event="vote.asked", release=train.release)):
+        body = json.loads(row["body"])
+        if body["reason"] == seat and body["source"].get("run_id") == train.run_id:
+            return str(body.get("details", {}).get("content_hash", ""))
+    return ""
+
+
+def voted_before(train: Train, seat: str) -> Done | None:
+    """Return a seat's vote on the content as it is now, None where it has not voted: a task that
+    was killed after the vote does not ask again."""
+    change, table = release_change(train), schema.vote
+    with train.ledger.read() as connection:
+        ballot = newest_ballot(connection, change)
+        row = (
+            None
+            if ballot is None
+            else connection.execute(
+                select(table.c.voter, table.c.choice).where(
+                    table.c.ballot_id == ballot.id, table.c.seat == seat
+                )
+            ).first()
+        )
+    if row is None:
+        return None
+    message = f"{row.voter} has voted {row.choice} for {seat} already"
+    return Done(reason="already_voted", message=message, result={"choice": row.choice})
 
 
 def asked_until(train: Train, content_hash: str) -> datetime | None:

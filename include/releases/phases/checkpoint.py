@@ -157,6 +157,16 @@ def answer(
 
     train.step(f"answer_{name}", f"checkpoint.{name}", word)
     # What was answered first, whatever was said just now.
+    return _as_answered(train, name)
+
+
+def answered_before(train: Train, name: str) -> Done | None:
+    """Return what was answered at a checkpoint, None where nobody has answered yet: a task that was
+    killed after the answer does not ask again."""
+    return _as_answered(train, name) if train.has(f"answer_{name}") else None
+
+
+def _as_answered(train: Train, name: str) -> Done:
     outcome = train.result(f"answer_{name}")
     stands = "go" if outcome["approved"] else "no-go"
     because = f": {one_line(outcome['comment'], 300)}" if outcome["comment"].strip() else ""

@@ -26,7 +26,7 @@ from include.releases.robot import ROBOT
 from include.releases.schema_change import migrations_between
 from include.releases.train import Done, Train
 from include.services.build import build, file_digest
-from include.services.workspace import run_commands
+from include.services.workspace import require_answer, run_commands
 
 
 def pin_commit(train: Train) -> Done:
@@ -166,6 +166,7 @@ def bump_version(train: Train) -> Done:
             log = train.evidence("version.log")
             ran = run_commands(plan.service.commands.version, values, source, log=log)
             if ran and not ran[-1].ok:
+                require_answer(ran[-1])
                 return Done(ok=False, reason="version_failed", message=ran[-1].describe())
             changed = {
                 path: content
@@ -203,6 +204,8 @@ def run_release_tests(train: Train) -> Done:
             values = {"version": plan.version, "source": str(source)}
             ran = run_commands(plan.service.commands.test, values, source, log=log)
         passed = all(item.ok for item in ran)
+        if not passed:
+            require_answer(ran[-1])
         commands = _counted(len(ran), "release test command")
         message = f"{commands} passed" if passed else ran[-1].describe()
         evidence = [_evidence(log)]

@@ -19,30 +19,15 @@ class OpenReleaseChangeOperator(BaseOperator):
         super().__init__(**named("open_change", kwargs))
 
     def execute(self, context: Any) -> list[dict[str, Any]]:
-        """Open the change once, book its slot, and say who may answer for each seat."""
-        from include.approvals import load_board
+        """Open the change once, book its slot, and name the seats that are asked."""
         from include.errors import RecordMissing
-        from include.people import load_people
-        from include.releases.phases.cab import open_release_change, seat_requests
+        from include.releases.phases.cab import open_release_change
 
         train = board(context)
-        people = load_people(train.settings)
         with deliver_after(train.ledger):
             try:
                 opened = open_release_change(train)
             except RecordMissing as error:
                 raise AirflowFailException(str(error)) from error
             arrive(opened)
-            requests = seat_requests(train, load_board(train.settings, people), people)
-        return [
-            {
-                "seat": request["seat"],
-                "title": request["title"],
-                "people": request["people"],
-                "subject": request["subject"],
-                "body": request["body"],
-                "content_hash": str(opened.result["content_hash"]),
-                "assigned_users": [{"id": name, "name": name} for name in request["assigned"]],
-            }
-            for request in requests
-        ]
+        return [{"seat": seat.name, "title": seat.title} for seat in train.plan.seats]

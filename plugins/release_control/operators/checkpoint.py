@@ -6,7 +6,7 @@ No timeout approves: an unanswered checkpoint ends the train.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow.providers.standard.operators.hitl import HITLOperator
 from airflow.sdk import Param
@@ -15,10 +15,15 @@ from airflow.sdk.exceptions import AirflowFailException
 from release_control.boarding import arrive, board, once_it_answers, person
 from release_control.courier import deliver_after
 
+if TYPE_CHECKING:
+    from include.releases.train import Done
+
 
 def human_task(kwargs: dict[str, Any]) -> dict[str, Any]:
-    """Return a human task's arguments with the comment field, and without retries: asking again
-    after a rejection would be asking until it pleases.
+    """Return a human task's arguments with the comment field.
+
+    A no, and silence, end the task at once and for good; tried again is only what was killed, or
+    what the ledger could not be told.
     """
     comment = Param(
         "",
@@ -29,7 +34,7 @@ def human_task(kwargs: dict[str, Any]) -> dict[str, Any]:
         "no patient data.",
         source="task",
     )
-    return {**kwargs, "params": {"comment": comment}, "retries": 0}
+    return {**kwargs, "params": {"comment": comment}, "retries": 2}
 
 
 def answered(event: Mapping[str, Any]) -> dict[str, Any]:
@@ -52,19 +57,22 @@ class CheckpointOperator(HITLOperator):
         super().__init__(subject=checkpoint, options=list(options), **human_task(kwargs))
         self.checkpoint = checkpoint
 
-    def execute(self, context: Any) -> None:
-        """Write what the person has to know, tell them, and park without a worker."""
-        once_it_answers(lambda: self._ask(context))
-        super().execute(context)
+    def execute(self, context: Any) -> Any:
+        """Write what the person has to know, tell them, and park without a worker; what is answered
+        already is returned."""
+        before = once_it_answers(lambda: self._ask(context))
+        return super().execute(context) if before is None else arrive(before)
 
-    def _ask(self, context: Any) -> None:
+    def _ask(self, context: Any) -> Done | None:
         from include.approvals import load_board
         from include.notices import texts
         from include.people import load_people
         from include.releases.phases.briefing import respondents
-        from include.releases.phases.checkpoint import TITLES, question
+        from include.releases.phases.checkpoint import TITLES, answered_before, question
 
         train = board(context)
+        if (before := answered_before(train, self.checkpoint)) is not None:
+            return before
         plan = train.plan
         groups = plan.checkpoints[self.checkpoint]
         people = load_people(train.settings)
@@ -94,6 +102,7 @@ class CheckpointOperator(HITLOperator):
                 reason=self.checkpoint,
                 message=f"{TITLES[self.checkpoint]} asks {', '.join(groups)}",
             )
+        return None
 
     def execute_complete(self, context: Any, event: dict[str, Any]) -> dict[str, Any]:
         """Record the answer; a no, or silence, ends the train here."""

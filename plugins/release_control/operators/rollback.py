@@ -135,7 +135,6 @@ class CountWritesOperator(BaseOperator):
     def execute(self, context: Any) -> list[dict[str, Any]]:
         """Return one set of arguments for `RestoreVoteOperator` per vote that is needed."""
         from include.errors import RecordMissing
-        from include.people import load_people
         from include.rollbacks.restore import count_writes
 
         rollback = rollback_of(context)
@@ -144,40 +143,20 @@ class CountWritesOperator(BaseOperator):
                 arrive(count_writes(rollback))
             except RecordMissing as error:
                 raise AirflowFailException(str(error)) from error
-        counted = rollback.result("count_writes")
-        if not counted["wanted"]:
-            return []
-        body = (
-            f"**Shall the database go back to {counted['taken_at']}?**\n\n"
-            f"- {counted['sentence']}\n"
-            f"- Signed is a loss of at most {counted['most']:,} rows; it is counted again before\n"
-            f"- {rollback.id}: from {rollback.from_version} to {rollback.to.version}\n"
-            "- What is there now is backed up first\n"
-            "- Two people other than the one who asked have to agree"
-        )
-        voters = [
-            each
-            for each in load_people(rollback.train.settings).people
-            if each.may("roll_back") and each.user != rollback.requested_by
-        ]
-        return [
-            {
-                "title": f"{voter} vote",
-                "subject": f"Restore the database of {rollback.to.service}?",
-                "body": body,
-                "assigned_users": [{"id": each.user, "name": each.name} for each in voters],
-            }
-            for voter in VOTERS
-        ]
+        wanted = rollback.result("count_writes")["wanted"]
+        return [{"title": f"{voter} vote"} for voter in VOTERS] if wanted else []
 
 
 class RestoreVoteOperator(HITLOperator):
-    """One person's vote on restoring a database; what counts is the ledger's row."""
+    """One person's vote on restoring a database; what counts is the ledger's row.
+
+    What is shown is read from the ledger when it is asked: Airflow hands on the title alone.
+    """
 
     template_fields: Sequence[str] = ()
 
     def __init__(self, *, title: str = "", **kwargs: Any) -> None:
-        super().__init__(options=list(CHOICES), **human_task(kwargs))
+        super().__init__(subject=title, options=list(CHOICES), **human_task(kwargs))
         self.title = title
 
     def execute(self, context: Any) -> None:
@@ -191,11 +170,23 @@ class RestoreVoteOperator(HITLOperator):
 
         rollback, ti = rollback_of(context), context["ti"]
         train = rollback.train
-        people = [
-            each.name
+        voters = [
+            each
             for each in load_people(train.settings).people
             if each.may("roll_back") and each.user != rollback.requested_by
         ]
+        people = [each.name for each in voters]
+        counted = rollback.result("count_writes")
+        self.subject = f"Restore the database of {rollback.to.service}?"
+        self.body = (
+            f"**Shall the database go back to {counted['taken_at']}?**\n\n"
+            f"- {counted['sentence']}\n"
+            f"- Signed is a loss of at most {counted['most']:,} rows; it is counted again before\n"
+            f"- {rollback.id}: from {rollback.from_version} to {rollback.to.version}\n"
+            "- What is there now is backed up first\n"
+            "- Two people other than the one who asked have to agree"
+        )
+        self.assigned_users = [{"id": each.user, "name": each.name} for each in voters]
         with deliver_after(train.ledger), train.unit() as unit:
             train.tell(
                 unit,
@@ -203,7 +194,7 @@ class RestoreVoteOperator(HITLOperator):
                     release=train.release,
                     attempt=train.plan.attempt,
                     rollback=rollback.id,
-                    lost=str(rollback.result("count_writes")["sentence"]),
+                    lost=str(counted["sentence"]),
                     people=people,
                     link=train.settings.task_url(ti.dag_id, ti.run_id, self.task_id, ti.map_index),
                     key=self.title,

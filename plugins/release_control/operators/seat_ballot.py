@@ -22,7 +22,11 @@ _SOON = timedelta(seconds=30)
 
 
 class OpenMeetingOperator(BaseOperator):
-    """Takes the waiting ballots and returns the arguments of one human task per change and seat."""
+    """Takes the waiting ballots and names each change and seat that is asked.
+
+    What they are shown is read from the ledger when they are asked, and not handed on by Airflow,
+    where an administrator could edit it.
+    """
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**named("open_meeting", kwargs))
@@ -41,13 +45,8 @@ class OpenMeetingOperator(BaseOperator):
                 raise AirflowFailException(str(error)) from error
         if not questions:
             raise AirflowSkipException("nothing waits for the board")
-        return [
-            {
-                **{key: value for key, value in question.items() if key != "assigned"},
-                "assigned_users": [{"id": name, "name": name} for name in question["assigned"]],
-            }
-            for question in questions
-        ]
+        kept = ("change", "seat", "title")
+        return [{key: question[key] for key in kept} for question in questions]
 
 
 class SeatBallotOperator(HITLOperator):
@@ -66,33 +65,32 @@ class SeatBallotOperator(HITLOperator):
         change: str = "",
         seat: str = "",
         title: str = "",
-        people: list[str] | None = None,
-        content_hash: str = "",
         **kwargs: Any,
     ) -> None:
-        super().__init__(options=list(CHOICES), **vote_form(kwargs))
+        super().__init__(subject=title, options=list(CHOICES), **vote_form(kwargs))
         self.change = change
         self.seat = seat
         self.title = title
-        self.people = people or []
-        self.content_hash = content_hash
 
     def execute(self, context: Any) -> None:
         """Tell the seat's holder and delegates, and park without a worker."""
         if not once_it_answers(lambda: self._ask(context, escalated=False)):
-            raise AirflowSkipException(f"{self.change} is no longer before the board")
+            raise AirflowSkipException(f"{self.change} has nothing to ask of {self.title} any more")
         super().execute(context)
 
     def _ask(self, context: Any, *, escalated: bool) -> bool:
-        from include.changes.meeting import still_open
+        from include.changes.meeting import question, still_open
         from include.notices import change_texts
         from include.notices.outbox import queue
 
         desk = desk_of(context)
         change = desk.load(self.change)
-        until = still_open(desk, self.change, self.content_hash)
-        if until is None:
+        shown = question(desk, self.change, self.seat)
+        until = still_open(desk, self.change, change.content_hash)
+        if until is None or shown is None:
             return False
+        self.title, self.subject, self.body = shown["title"], shown["subject"], shown["body"]
+        self.assigned_users = [{"id": name, "name": name} for name in shown["assigned"]]
         left = until - now()
         board = desk.catalogue.board
         # The first part of the time is the holder's; then the delegates are told that it runs out.
@@ -106,10 +104,10 @@ class SeatBallotOperator(HITLOperator):
                     change=self.change,
                     title=change.title,
                     seat=self.title,
-                    people=self.people,
+                    people=shown["people"],
                     until=until,
                     zone=str(board.zone),
-                    key=f"{ti.run_id}:{self.seat}:{self.content_hash[-12:]}",
+                    key=f"{ti.run_id}:{self.seat}:{shown['content_hash'][-12:]}",
                     link=link,
                     escalated=escalated,
                 ),
@@ -118,7 +116,8 @@ class SeatBallotOperator(HITLOperator):
                 "vote.escalated" if escalated else "vote.asked",
                 change.subject,
                 reason=self.seat,
-                message=f"{self.title} is asked: {', '.join(self.people) or 'nobody may vote'}",
+                message=f"{self.title} is asked: {', '.join(shown['people']) or 'nobody may vote'}",
+                details={"content_hash": shown["content_hash"]},
             )
         return True
 
@@ -143,7 +142,7 @@ class SeatBallotOperator(HITLOperator):
                 choice=CHOICES[payload["chosen_options"][0]],
                 comment=payload["params_input"]["comment"],
                 criteria=criteria_of(payload["params_input"]),
-                content_hash=self.content_hash,
+                content_hash=self._shown(context),
                 voter=voter,
                 cast_at=event["responded_at"],
             )
@@ -157,14 +156,20 @@ class SeatBallotOperator(HITLOperator):
 
     def _again(self, context: Any, *, escalated: bool) -> dict[str, Any]:
         if not self._ask(context, escalated=escalated):
-            raise AirflowSkipException(f"{self.change} is no longer before the board")
+            raise AirflowSkipException(f"{self.change} has nothing to ask of {self.title} any more")
         super().execute(context)
         return {}
+
+    def _shown(self, context: Any) -> str:
+        """Return the hash of what this run has shown the seat last."""
+        from include.changes.meeting import hash_shown
+
+        return hash_shown(desk_of(context), self.change, self.seat, context["ti"].run_id)
 
     def _left(self, context: Any) -> timedelta:
         from include.changes.meeting import still_open
 
-        until = still_open(desk_of(context), self.change, self.content_hash)
+        until = still_open(desk_of(context), self.change, self._shown(context))
         return timedelta(0) if until is None else until - now()
 
 

@@ -1,7 +1,8 @@
 """One seat's vote on a change, mapped over the seats that the plan requires.
 
-The vote signs the content hash that the voter was shown. What counts is the ledger's row: a task
-that was marked successful by hand has cast nothing.
+The vote signs the content hash that the voter was shown, and what is shown is read from the ledger
+when it is asked: Airflow hands on the seat alone. What counts is the ledger's row: a task that was
+marked successful by hand has cast nothing.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from release_control.operators.checkpoint import by_default, timed_out
 from release_control.operators.vote_form import CHOICES, criteria_of, vote_form, voted
 
 if TYPE_CHECKING:
-    from include.releases.train import Train
+    from include.releases.train import Done, Train
 
 
 class SeatVoteOperator(HITLOperator):
@@ -33,25 +34,39 @@ class SeatVoteOperator(HITLOperator):
         *,
         seat: str = "",
         title: str = "",
-        people: list[str] | None = None,
-        content_hash: str = "",
         **kwargs: Any,
     ) -> None:
-        super().__init__(options=list(CHOICES), **vote_form(kwargs))
+        super().__init__(subject=title, options=list(CHOICES), **vote_form(kwargs))
         self.seat = seat
         self.title = title
-        self.people = people or []
-        self.content_hash = content_hash
 
-    def execute(self, context: Any) -> None:
-        """Tell the seat's holder and delegates, and park without a worker."""
-        once_it_answers(lambda: self._ask(context))
-        super().execute(context)
+    def execute(self, context: Any) -> Any:
+        """Tell the seat's holder and delegates, and park without a worker; a seat that has voted
+        already is asked no more."""
+        before = once_it_answers(lambda: self._ask(context))
+        return super().execute(context) if before is None else arrive(before)
 
-    def _ask(self, context: Any) -> None:
+    def _ask(self, context: Any) -> Done | None:
+        from include.approvals import load_board
+        from include.errors import RequestError
         from include.notices import texts
+        from include.people import load_people
+        from include.releases.phases.cab import seat_requests, voted_before
 
         train = board(context)
+        if (before := voted_before(train, self.seat)) is not None:
+            return before
+        people = load_people(train.settings)
+        try:
+            requests = seat_requests(train, load_board(train.settings, people), people)
+        except RequestError as error:
+            raise AirflowFailException(str(error)) from error
+        asked = next((item for item in requests if item["seat"] == self.seat), None)
+        if asked is None:
+            raise AirflowFailException(f"the plan of {train.release} asks no seat {self.seat!r}")
+        self.title, self.subject, self.body = asked["title"], asked["subject"], asked["body"]
+        self.assigned_users = [{"id": name, "name": name} for name in asked["assigned"]]
+        names = asked["people"]
         plan = train.plan
         self.response_timeout = plan.profile.answers.cab
         map_index = context["ti"].map_index
@@ -62,7 +77,7 @@ class SeatVoteOperator(HITLOperator):
                     release=train.release,
                     attempt=plan.attempt,
                     checkpoint=f"CAB: {self.title}",
-                    people=self.people,
+                    people=names,
                     until=train.clock() + self.response_timeout,
                     zone=plan.zone,
                     link=train.task_url(self.task_id, map_index),
@@ -73,8 +88,10 @@ class SeatVoteOperator(HITLOperator):
                 "vote.asked",
                 train.subject,
                 reason=self.seat,
-                message=f"{self.title} is asked: {', '.join(self.people) or 'nobody may vote'}",
+                message=f"{self.title} is asked: {', '.join(names) or 'nobody may vote'}",
+                details={"content_hash": asked["content_hash"]},
             )
+        return None
 
     def execute_complete(self, context: Any, event: dict[str, Any]) -> dict[str, Any]:
         """Write the vote to the ledger; the tally counts it, this task only carries it."""
@@ -83,7 +100,7 @@ class SeatVoteOperator(HITLOperator):
     def _answered(self, context: Any, event: dict[str, Any]) -> dict[str, Any]:
         from include.approvals import load_board
         from include.people import load_people
-        from include.releases.phases.cab import cast_vote
+        from include.releases.phases.cab import cast_vote, hash_shown
 
         train = board(context)
         people = load_people(train.settings)
@@ -102,7 +119,7 @@ class SeatVoteOperator(HITLOperator):
                 seat=self.seat,
                 choice=CHOICES[payload["chosen_options"][0]],
                 comment=payload["params_input"]["comment"],
-                content_hash=self.content_hash,
+                content_hash=hash_shown(train, self.seat),
                 criteria=criteria_of(payload["params_input"]),
                 voter=voter,
                 cast_at=event["responded_at"],
@@ -116,7 +133,7 @@ class SeatVoteOperator(HITLOperator):
 
     def _left(self, train: Train) -> timedelta:
         """Return how long this content can still be voted on."""
-        from include.releases.phases.cab import asked_until
+        from include.releases.phases.cab import asked_until, hash_shown
 
-        until = asked_until(train, self.content_hash)
+        until = asked_until(train, hash_shown(train, self.seat))
         return timedelta(0) if until is None else until - train.clock()

@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 from airflow.providers.standard.operators import hitl
 from airflow.sdk.exceptions import AirflowFailException, TaskAwaitingInput
+from sqlalchemy import update
 
 import release_control.boarding
 from include.errors import LedgerAway
-from include.ledger import schema
+from include.ledger import Subject, schema
 from include.releases.phases import cab
 from release_control.operators.checkpoint import CheckpointOperator
 from release_control.operators.seat_vote import SeatVoteOperator
@@ -35,15 +36,13 @@ def uat() -> CheckpointOperator:
 
 
 def seat(station: Station, name: str = "security_officer") -> SeatVoteOperator:
+    """Return the task of a seat that was asked."""
     train = station.train(begin=False)
     assert cab.open_release_change(train).ok
-    return SeatVoteOperator(
-        task_id="approve_cab",
-        subject="Security Officer",
-        seat=name,
-        title="Security Officer",
-        content_hash=station.change(train).content_hash,
-    )
+    operator = SeatVoteOperator(task_id="approve_cab", seat=name, title="Security Officer")
+    with pytest.raises(TaskAwaitingInput):
+        operator.execute(context(Instance("approve_cab")))
+    return operator
 
 
 def complete(operator: Any, event: dict[str, Any]) -> dict[str, Any]:
@@ -54,7 +53,7 @@ def gates(station: Station) -> list[str]:
     return [row.verdict for row in station.rows(schema.gate) if row.name == "uat"]
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     """Return what Airflow was told to ask."""
     questions: list[dict[str, Any]] = []
@@ -177,10 +176,47 @@ def test_a_vote_that_does_not_count_is_recorded_and_the_seat_is_asked_again(
     with pytest.raises(TaskAwaitingInput) as parked:
         complete(operator, answer("Approve", "priya"))
     assert parked.value.timeout == train_station.train(begin=False).plan.profile.answers.cab
-    assert len(asked) == 1
+    assert len(asked) == 2
     (record,) = train_station.bodies("vote.refused")
     assert (record["actor"]["user"], record["outcome"]) == ("priya", "denied")
     assert complete(operator, answer("Approve", "sam"))["reason"] == "done"
+
+
+def test_a_seat_is_shown_what_the_ledger_says_and_signs_that(
+    train_station: Station, asked: list[dict[str, Any]]
+) -> None:
+    operator = seat(train_station)
+    (question,) = asked
+    assert question["subject"].startswith("Security Officer: ")
+    assert "2.3.0" in question["body"]
+    assert [item["id"] for item in question["assigned_users"]] == ["group:security_officer"]
+    with train_station.train(begin=False).unit() as unit:
+        unit.execute(update(schema.change).values(content_hash="sha256:another"))
+        unit.append("test.arranged", Subject(kind="change", id="x"), message="arranged")
+    with pytest.raises(TaskAwaitingInput):
+        complete(operator, answer("Approve", "sam"))
+    assert train_station.rows(schema.vote) == []
+    (refused,) = train_station.bodies("vote.refused")
+    assert "has changed since it was shown" in refused["message"]
+
+
+@pytest.mark.parametrize("task", [uat, None])
+def test_what_is_answered_is_not_asked_again_by_a_task_that_was_killed_after_it(
+    train_station: Station, asked: list[dict[str, Any]], task: Any
+) -> None:
+    operator = uat() if task else seat(train_station)
+    complete(operator, answer("Approve", "quinn" if task else "sam"))
+    questions = len(asked)
+    arrived = operator.execute(context(Instance(operator.task_id)))
+    assert arrived["reason"] == ("approved" if task else "already_voted")
+    assert len(asked) == questions
+
+
+def test_a_no_stays_a_no_for_a_task_that_was_killed_after_it(train_station: Station) -> None:
+    with pytest.raises(AirflowFailException):
+        complete(uat(), answer("Reject"))
+    with pytest.raises(AirflowFailException, match="no-go by quinn"):
+        uat().execute(context(Instance("approve_uat")))
 
 
 def test_when_the_time_is_over_a_vote_that_does_not_count_ends_its_task(

@@ -20,6 +20,7 @@ from sqlalchemy import insert
 from include.audit.desk import open_desk
 from include.audit.keys import local_keys
 from include.audit.pack_check import check_pack
+from include.errors import TargetError
 from include.ledger import schema
 from include.ledger.note import PrivateKey, sign_text
 from include.permits.permit import issue
@@ -340,6 +341,22 @@ def test_evidence_that_was_changed_since_is_said(
     assert [item["kind"] for item in answer["findings"]] == ["evidence_differs"]
     log.unlink()
     assert json.loads(hims(prepared, *words)[1])["findings"][0]["kind"] == "evidence_missing"
+
+
+def test_tests_that_are_killed_are_no_no_of_the_commit(station: Station) -> None:
+    file = station.settings.directory / "services/hims-api.yaml"
+    marker = station.settings.state_dir / "marker"
+    service = yaml.safe_load(file.read_text())
+    service["commands"]["test"] = [["sh", "-c", f"test -e {marker} || kill -9 $$"]]
+    file.write_text(yaml.safe_dump(service))
+    station.settings = load_settings(station.settings.directory)
+    train = station.train()
+    note(train, "bump_version", commit=train.repository.resolve("develop"))
+    with pytest.raises(TargetError, match="neither yes nor no"):
+        run_release_tests(train)
+    marker.touch()
+    assert run_release_tests(train).ok
+    assert "tests_failed" not in {body["reason"] for body in station.bodies("release.tested")}
 
 
 def test_the_log_of_a_try_that_failed_stays_as_its_record_names_it(station: Station) -> None:

@@ -7,6 +7,7 @@ import threading
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from sqlalchemy import update
 
 from include.errors import LedgerError, RecordMissing, RequestError
 from include.ledger import Ledger, Subject, schema
@@ -65,6 +66,17 @@ def test_the_same_run_asking_again_gets_the_same_plan_and_writes_nothing(
     assert station.begin() == plan
     assert station.bodies() == before
     assert len(station.rows(schema.notice)) == 1
+
+
+def test_a_run_id_drives_one_release_also_when_its_run_was_deleted(station: Station) -> None:
+    station.begin("rel-1")
+    with station.train("rel-1", begin=False).unit() as unit:
+        unit.execute(update(schema.release).values(state="released"))
+        unit.append("test.arranged", Subject(kind="release", id="x"), message="arranged")
+    before = station.bodies()
+    with pytest.raises(RequestError, match=r"rel-1 belongs to hims-api-2\.3\.0.*another run id"):
+        station.begin("rel-1", version="2.3.1", kind="patch")
+    assert station.bodies() == before
 
 
 def test_a_second_run_is_refused_while_the_first_is_under_way(station: Station) -> None:
