@@ -28,16 +28,18 @@ _GUARDS: dict[tuple[str, str], tuple[int, str]] = {
 _FUNCTIONS = {
     "count_by_one": "b243a103389b88af",
     "forget_texts": "208c1cdf15d71f6a",
-    "held": "69a6a79e0454fc8a",
+    "held": "2aecef5dabb349bc",
     "hold_stands": "9c49c329436c3ccd",
+    "keep_again": "96a24ad19a1b8d0d",
     "note_row": "355f87c6156a9fe6",
     "past_retention": "353fd5554b3bb75d",
     "prune_records": "534dde1316e8be82",
     "record_stands": "402568b4bc3579c9",
     "refuse_change": "a800602358516a68",
     "sequence_records": "cda7a2c0712c4770",
+    "sequencer_stands": "eac54b83d9e86bea",
     "stub": "dd558d6d6e626426",
-    "text_stands": "322070140e59e4ee",
+    "text_stands": "a244816b2ae5b664",
 }
 _TRIGGERS = text(
     "SELECT c.relname, t.tgname, t.tgtype, p.proname FROM pg_trigger t"

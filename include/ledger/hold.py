@@ -1,4 +1,7 @@
-"""Legal holds: what must be kept beyond its time, because somebody asks for it in law."""
+"""Legal holds: what must be kept beyond its time, because somebody asks for it in law.
+
+A hold on a release covers its changes, and one on a change the release that it is for.
+"""
 
 from __future__ import annotations
 

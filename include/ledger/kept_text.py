@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.engine import Connection
 
@@ -20,12 +20,15 @@ from include.ledger.record import storable
 def keep_text(unit: Unit, text: str, *, digest: str | None = None) -> str:
     """Keep `text` in the unit's transaction and return its name, `sha256:<hex>` of its UTF-8 bytes.
 
-    `digest` is given where the text stands for bytes that were hashed as they were.
+    `digest` is given where the text stands for bytes that were hashed as they were. A text that was
+    forgotten is kept again, but one that is not what its name says word for word.
     """
     held = str(storable(text))
-    name = digest or "sha256:" + hashlib.sha256(held.encode("utf-8")).hexdigest()
+    name = digest or _name(held)
     statement = insert(schema.kept_text).values(digest=name, body=held, kept_at=unit.now)
-    unit.execute(statement.on_conflict_do_nothing())
+    if unit.execute(statement.on_conflict_do_nothing()).rowcount == 0 and name == _name(held):
+        # Said before; what was forgotten meanwhile is kept anew, with its time from here on.
+        unit.execute(select(func.keep_again(name, held, unit.now)))
     return name
 
 
@@ -35,3 +38,7 @@ def kept_text(connection: Connection, digest: str) -> str | None:
         select(schema.kept_text.c.body).where(schema.kept_text.c.digest == digest)
     ).scalar()
     return found
+
+
+def _name(text: str) -> str:
+    return "sha256:" + hashlib.sha256(text.encode("utf-8")).hexdigest()

@@ -14,13 +14,17 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import takewhile
 from typing import Any
 
 from sqlalchemy import func, select, text
 from sqlalchemy.engine import Connection
 
+from include.errors import RequestError
 from include.ledger import schema
+from include.ledger.bonds import Bonds
 from include.ledger.hold import holds
+from include.ledger.note import read_note
 from include.ledger.record import content_hash, time_text
 
 YEARS = 6
@@ -91,20 +95,20 @@ def expired(connection: Connection, now: datetime) -> tuple[list[Expired], int]:
         .where(table.c.time < oldest, table.c.pruned.is_(False))
         .order_by(table.c.seq)
     ).all()  # fmt: skip
-    effect = _Effect(connection)
-    late = set(connection.execute(_LATE, {"since": _years_before(now) + SEALED_LATE}).scalars())
+    bonds = Bonds(connection)
+    effect = _Effect(connection, bonds)
+    late = _sealed_after(connection, _years_before(now) + SEALED_LATE)
     found, kept = [], 0
     held = [hold for hold in holds(connection) if hold.lifted_at is None]
     for row in rows:
         last = effect.of(row.event, row.release, row.change, row.body)
         if row.seq in late or last == _STILL or retain_until(_instant(row.time), last) > now:
             continue
-        if any(
-            hold.subject is None
-            or (hold.kind == "release" and hold.subject == row.release)
-            or (hold.kind == "change" and hold.subject == row.change)
-            for hold in held
-        ):
+        named = {
+            "release": bonds.releases(row.release, row.change),
+            "change": bonds.changes(row.release, row.change),
+        }
+        if any(hold.subject is None or hold.subject in named[hold.kind] for hold in held):
             kept += 1
             continue
         leaf = "sha256:" + bytes(row.leaf_hash).hex()
@@ -112,13 +116,30 @@ def expired(connection: Connection, now: datetime) -> tuple[list[Expired], int]:
     return found, kept
 
 
-# What a head covers that was signed after an instant, as the first one.
-_LATE = text(
-    "SELECT seq FROM leaf WHERE position >= coalesce("
-    "(SELECT max(size) FROM head WHERE sealed_at <= :since), 0)"
-    " AND position < coalesce((SELECT max(size) FROM head), 0)"
-)
+def _sealed_after(connection: Connection, since: datetime) -> set[int]:
+    """Return the records whose first head was signed after `since`: all that have a place where
+    some head cannot be read.
 
+    What was signed says when; the columns beside it say whatever somebody wrote there.
+    """
+    place = schema.leaf.c.position
+    query = select(schema.leaf.c.seq)
+    try:
+        notes = connection.execute(_NOTES, execution_options={"yield_per": 500}).scalars()
+        signed = sorted((head.size, head.time) for head, _ in map(read_note, map(str, notes)))
+    except RequestError:
+        return set(connection.execute(query).scalars())
+    if not signed:
+        return set()
+    early = takewhile(lambda head: head[1] <= since, signed)
+    first, last = max((size for size, _ in early), default=0), signed[-1][0]
+    return set(connection.execute(query.where(place >= first, place < last)).scalars())
+
+
+_NOTES = text(
+    "SELECT CASE WHEN pg_input_is_valid(entry, 'jsonb') THEN (entry::jsonb) ->> 'note' END"
+    " FROM head"
+)
 
 # In effect still: has no end to count from.
 _STILL = datetime.max.replace(tzinfo=UTC)
@@ -127,7 +148,8 @@ _STILL = datetime.max.replace(tzinfo=UTC)
 class _Effect:
     """Until when what a record says was in effect."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, bonds: Bonds) -> None:
+        self._bonds = bonds
         record, deployment = schema.record, schema.deployment
         self._releases = _latest(connection, record.c.release)
         self._changes = _latest(connection, record.c.change)
@@ -143,11 +165,13 @@ class _Effect:
         """Return the end of the effect, None where creation counts, or `_STILL`."""
         if event.startswith("policy."):
             return self._policy(body)
-        if release is not None and release in self._serving:
+        releases = self._bonds.releases(release, change)
+        if not releases.isdisjoint(self._serving):
             return _STILL
+        changes = self._bonds.changes(release, change)
         ends = [
-            *([self._releases[release]] if release in self._releases else ()),
-            *([self._changes[change]] if change in self._changes else ()),
+            *(self._releases[name] for name in releases if name in self._releases),
+            *(self._changes[name] for name in changes if name in self._changes),
         ]
         return max(ends, default=None)
 
@@ -231,15 +255,18 @@ class Stub:
         return due and (self.leaf_hash, self.stub) == ("sha256:" + leaf.hex(), left)
 
 
+# The sequencer looks no more for what is below its bound.
+_PRUNINGS = text(
+    "SELECT body FROM record r WHERE event = 'retention.pruned' AND NOT pruned"
+    " AND (EXISTS (SELECT FROM leaf l WHERE l.seq = r.seq)"
+    "   OR seq >= (SELECT min(low) FROM sequencer_stands())) ORDER BY seq"
+)
+
+
 def pruned_stubs(connection: Connection) -> Mapping[int, Stub]:
     """Return, by seq, every record that a record says was pruned. What is no such record, whoever
-    wrote it, says nothing."""
-    table = schema.record
-    bodies = connection.execute(
-        select(table.c.body)
-        .where(table.c.event == "retention.pruned", table.c.pruned.is_(False))
-        .order_by(table.c.seq)
-    ).scalars()
+    wrote it, says nothing; nor does one without a place that is not about to get one."""
+    bodies = connection.execute(_PRUNINGS).scalars()
     found: dict[int, Stub] = {}
     for body in bodies:
         try:

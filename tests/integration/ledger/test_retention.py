@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import insert
 
+from include.audit.state_rows import unvouched_rows
 from include.ledger import Ledger, Subject, Unit, schema
 from include.ledger.hold import holds, lift_hold, place_hold
 from include.ledger.kept_text import keep_text, kept_text
@@ -294,3 +295,121 @@ def test_the_database_lets_nobody_prune_early_or_past_a_hold(
 ) -> None:
     with pytest.raises(psycopg.errors.InsufficientPrivilege):
         role.execute(statement.encode())
+
+
+CHANGE = "CHG-000007"
+
+
+def bind(ledger: Ledger, at: datetime, *, by: str = "change") -> None:
+    """Write a release, a change that is for it, and what few records say of both."""
+    row = {"type": "minor", "state": "released", "created_at": at, "updated_at": at}
+    with ledger.write(CORA, CLI, at) as unit:
+        unit.execute(
+            insert(schema.release).values(
+                **row, id=RELEASE, service="hims-api", version="2.3.0", attempt=1, plan={},
+                plan_hash="x", requested_by="cora",
+            )
+        )  # fmt: skip
+        unit.execute(
+            insert(schema.change).values(
+                **row | {"type": "normal", "state": "closed"}, id=CHANGE, title="t", revision=1,
+                content_hash="x", systems=["api"], requester="cora",
+                release_id=RELEASE if by == "change" else None,
+            )
+        )  # fmt: skip
+        if by == "release":
+            unit.execute(schema.release.update().values(change_id=CHANGE))
+        unit.append("both.bound", Subject(kind="thing", id="1"), message="bound")
+    write(ledger, at, "of.change", change=CHANGE)
+    write(ledger, at, "of.release", release=RELEASE)
+
+
+@pytest.mark.parametrize("by", ["change", "release"])
+@pytest.mark.parametrize(("kind", "subject"), [("release", RELEASE), ("change", CHANGE)])
+def test_a_hold_on_a_release_keeps_its_change_and_the_other_way_round(
+    ledger: Ledger, ledger_url: str, kind: Any, subject: str, by: str
+) -> None:
+    bind(ledger, LONG_AGO, by=by)
+    with ledger.write(CORA, CLI, LONG_AGO) as unit:
+        place_hold(unit, kind, subject, "a case", allowed=True)
+    with ledger.read() as connection:
+        found, held = expired(connection, NOW)
+    # The two of them, and that the hold was placed.
+    assert ([item.event for item in found], held) == (["both.bound"], 3)
+    for event in ("of.change", "of.release"):
+        (row,) = ledger.records(event=event)
+        with (
+            psycopg.connect(ledger_url, autocommit=True) as connection,
+            pytest.raises(psycopg.errors.InsufficientPrivilege),
+        ):
+            connection.execute("SELECT prune_records(ARRAY[%s::bigint])", [row["seq"]])
+
+
+def test_a_hold_on_another_release_keeps_neither(ledger: Ledger) -> None:
+    bind(ledger, LONG_AGO)
+    with ledger.write(CORA, CLI, NOW) as unit:
+        place_hold(unit, "release", "other-1.0.0", "a case", allowed=True)
+    done = let_go(ledger, NOW)
+    assert {item.event for item in done.records} == {"both.bound", "of.change", "of.release"}
+
+
+def test_a_change_is_in_effect_while_its_release_is_spoken_of_and_serves(ledger: Ledger) -> None:
+    bind(ledger, LONG_AGO)
+    write(ledger, NOW - timedelta(days=100), "late.word", release=RELEASE)
+    assert seqs(ledger) == ["both.bound"]
+    later = NOW + timedelta(days=365 * 6)
+    assert "of.change" in seqs(ledger, later)
+    with ledger.write(CORA, CLI, NOW) as unit:
+        unit.execute(
+            insert(schema.deployment).values(
+                service="hims-api", environment="production", version="2.3.0", digest="x",
+                colour="blue", state="live", release_id=RELEASE, fence=1, staged_at=LONG_AGO,
+            )
+        )  # fmt: skip
+        unit.append("a.row", Subject(kind="thing", id="1"), message="it serves")
+    assert "of.change" not in seqs(ledger, later)
+
+
+@pytest.mark.parametrize("named", [False, True])
+def test_a_text_that_is_said_again_is_kept_again(
+    ledger: Ledger, ledger_url: str, named: bool
+) -> None:
+    digest = "sha256:" + hashlib.sha256(b"looks good").hexdigest() if named else None
+
+    def say(at: datetime) -> str:
+        with ledger.write(CORA, CLI, at) as unit:
+            name = keep_text(unit, "looks good", digest=digest)
+            unit.append("it.said", Subject(kind="x", id="1"), message="x", details={"text": name})
+        return name
+
+    name = say(LONG_AGO)
+    assert let_go(ledger, NOW).texts == (name,)
+    assert say(NOW) == name
+    with ledger.read() as connection:
+        assert kept_text(connection, name) == "looks good"
+        assert list(unvouched_rows(connection, limit=9)) == []
+    # With its time from then on.
+    assert not let_go(ledger, NOW + timedelta(days=1)).texts
+    with psycopg.connect(ledger_url, autocommit=True) as connection:
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            connection.execute("SELECT forget_texts(ARRAY[%s], now())", [name])
+        connection.execute("SELECT keep_again(%s, 'another', now())", [name])
+    with ledger.read() as connection:
+        assert kept_text(connection, name) == "looks good"
+
+
+def test_only_the_very_text_is_kept_again(ledger: Ledger, ledger_url: str) -> None:
+    with ledger.write(CORA, CLI, LONG_AGO) as unit:
+        name = keep_text(unit, "looks good")
+        unit.append("it.said", Subject(kind="x", id="1"), message="x", details={"text": name})
+    let_go(ledger, NOW)
+    with (
+        psycopg.connect(ledger_url, autocommit=True) as connection,
+        pytest.raises(psycopg.errors.InsufficientPrivilege),
+    ):
+        connection.execute("SELECT keep_again(%s, 'looks bad', now())", [name])
+    with ledger.write(CORA, CLI, NOW) as unit:
+        keep_text(unit, "looks\0bad", digest=name)
+        unit.append("it.said", Subject(kind="x", id="2"), message="x", details={"text": name})
+    with ledger.read() as connection:
+        assert kept_text(connection, name) is None
