@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from operator import attrgetter
@@ -11,6 +11,7 @@ from operator import attrgetter
 from include.audit.keys import Keyring
 from include.errors import RequestError
 from include.ledger.entry import Head, read_head
+from include.ledger.heads import HeadRow
 from include.ledger.note import PublicKey
 
 DATABASE = "database"
@@ -38,7 +39,7 @@ Report = Callable[[str, int, int | None, str], None]
 
 
 def attested(
-    sources: dict[str, Iterable[str]],
+    sources: Mapping[str, Iterable[str | HeadRow]],
     origin: str,
     known: Keyring,
     report: Report,
@@ -46,7 +47,8 @@ def attested(
     limits: dict[str, int],
 ) -> Iterator[Attested]:
     """Yield heads of the ledger `origin` by their size, each once; what is damaged, unsigned,
-    another ledger's or differs is reported.
+    another ledger's or differs is reported. A row of the database has to say beside the head what
+    the head says.
 
     `limits` is how far each anchor went before the database was looked at: what was anchored later
     may be newer than what is verified.
@@ -59,8 +61,8 @@ def attested(
         return head, known.signer(head.note, head.checkpoint.time)
 
     streams = [
-        _believed(place, texts, origin, read, report, limits.get(place))
-        for place, texts in sources.items()
+        _believed(place, kept, origin, read, report, limits.get(place))
+        for place, kept in sources.items()
     ]
     group: list[_Kept] = []
     for kept in heapq.merge(*streams, key=attrgetter("size")):
@@ -74,22 +76,30 @@ def attested(
 
 def _believed(
     place: str,
-    texts: Iterable[str],
+    kept: Iterable[str | HeadRow],
     origin: str,
     read: Callable[[str], tuple[Head, PublicKey | None]],
     report: Report,
     limit: int | None,
 ) -> Iterator[_Kept]:
     end = 0
-    for number, text in enumerate(texts, start=1):
+    for number, item in enumerate(kept, start=1):
         try:
-            head, key = read(text.rstrip("\n"))
+            head, key = read((item if isinstance(item, str) else item.entry).rstrip("\n"))
         except RequestError as error:
             report("head_damaged", end, None, f"{place}: head {number}: {error}")
             continue
+        first = head.entry.seqs[0] if head.entry.seqs else None
+        if isinstance(item, HeadRow) and (columns := item.differs(head)):
+            report(
+                "head_differs",
+                head.entry.start,
+                first,
+                f"{place}: the row of the head of {head.size} records says another "
+                f"{', '.join(columns)} than was signed",
+            )
         if limit is not None and head.size > limit:
             return
-        first = head.entry.seqs[0] if head.entry.seqs else None
         if key is None:
             report(
                 "head_unsigned",

@@ -11,18 +11,27 @@ from sqlalchemy.engine import Connection
 from include.ledger import rows
 
 _BATCH = 2000
-# The newest word on every row. The pattern only spares parsing what cannot match.
+# The newest word on every row. The pattern only spares parsing what cannot match. What is no JSON
+# is a finding of its own, and says nothing here.
 _SAID = text(
-    "SELECT DISTINCT ON (key) key, value, seq"
-    " FROM record, jsonb_each_text((body::jsonb) -> 'rows') AS said(key, value)"
-    """ WHERE body LIKE '%"rows":{%' AND jsonb_typeof((body::jsonb) -> 'rows') = 'object'"""
-    " ORDER BY key, seq DESC"
+    "SELECT DISTINCT ON (key) key, value, seq FROM record, LATERAL ("
+    "  SELECT CASE WHEN pg_input_is_valid(body, 'jsonb') THEN (body::jsonb) -> 'rows' END AS named"
+    "  OFFSET 0"
+    ") AS said, jsonb_each_text(CASE WHEN jsonb_typeof(named) = 'object' THEN named END)"
+    """ WHERE body LIKE '%"rows":{%' ORDER BY key, seq DESC"""
 )
+# With its index every body is JSON.
+_INDEXED = text("SELECT to_regclass('public.record_rows') IS NOT NULL")
+# A list of keys vouches for nothing.
 _NAMED = text(
     "SELECT DISTINCT k FROM unnest(CAST(:keys AS text[])) AS k"
     " JOIN record ON (body::jsonb) -> 'rows' IS NOT NULL AND (body::jsonb) -> 'rows' ? k"
-    # A list of keys vouches for nothing.
     " AND jsonb_typeof((body::jsonb) -> 'rows') = 'object'"
+)
+_NAMED_UNINDEXED = text(
+    "SELECT DISTINCT k FROM unnest(CAST(:keys AS text[])) AS k JOIN record ON"
+    " CASE WHEN pg_input_is_valid(body, 'jsonb') AND jsonb_typeof((body::jsonb) -> 'rows')"
+    " = 'object' THEN (body::jsonb) -> 'rows' ? k END"
 )
 
 
@@ -55,10 +64,12 @@ def _differing(connection: Connection) -> Iterator[tuple[str, int | None, str, s
 
 
 def _unrecorded(connection: Connection) -> Iterator[tuple[str, int | None, str, str]]:
+    indexed = connection.execute(_INDEXED).scalar_one()
     for table in rows.state_tables():
         present = rows.every_digest(connection, table)
         while batch := [key for key, _ in islice(present, _BATCH)]:
-            named = set(connection.execute(_NAMED, {"keys": batch}).scalars())
+            asked = _NAMED if indexed else _NAMED_UNINDEXED
+            named = set(connection.execute(asked, {"keys": batch}).scalars())
             for key in batch:
                 if key not in named:
                     yield "state_unrecorded", None, key, f"no record speaks of {key}"

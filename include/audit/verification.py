@@ -19,15 +19,17 @@ from sqlalchemy import func, select
 
 from include.audit.anchors.anchor import Anchor
 from include.audit.attested import DATABASE, attested
+from include.audit.constraints import lost_constraints
 from include.audit.finding import MOST, Finding
 from include.audit.guarantees import lost_guarantees
 from include.audit.keys import Keyring
+from include.audit.sequencer import sequencer_faults
 from include.audit.state_rows import unvouched_rows
 from include.audit.walk import Walk
 from include.errors import LedgerError
 from include.instants import format_instant
 from include.ledger import Ledger, schema
-from include.ledger.heads import head_texts
+from include.ledger.heads import head_rows
 from include.ledger.note import Checkpoint
 
 
@@ -129,7 +131,7 @@ def verify_ledger(
     with ledger.read() as connection, ledger.read() as second:
         newest = connection.execute(select(func.max(schema.head.c.size))).scalar()
         limits[DATABASE] = int(newest or 0)
-        heads: dict[str, Any] = {DATABASE: head_texts(second)}
+        heads: dict[str, Any] = {DATABASE: head_rows(second)}
         heads |= {anchor.name: anchor.heads() for anchor in present}
         patience = {anchor.name: anchor.patience for anchor in present}
         walk = Walk(connection, now, tolerance, against, patience)
@@ -138,11 +140,14 @@ def verify_ledger(
             walk.run(stream, limits)
         except LedgerError as error:
             problems.append(str(error))
+        walk.look_for_doubles()
         unsequenced, waits = walk.look_at_unplaced()
         problems += waits
         problems += walk.look_at_tail(sealed_within)
         problems += walk.look_at_evidence(evidence)
         problems += lost_guarantees(connection)
+        problems += lost_constraints(connection)
+        problems += sequencer_faults(connection)
         tree = sorted(walk.findings, key=lambda item: (item.position is None, item.position or 0))
         rows = [
             Finding(kind=kind, message=message, seq=seq, row=row)

@@ -21,6 +21,7 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DatabaseError, OperationalError
 
 from include.audit.attested import DATABASE, Attested
+from include.audit.doubles import written_twice
 from include.audit.evidence import changed_evidence, evidence_below, named_evidence
 from include.audit.finding import MOST, Finding
 from include.instants import format_duration, format_instant
@@ -31,14 +32,17 @@ from include.ledger.record import time_text
 from include.ledger.retention import Stub, pruned_stubs
 
 _UNPLACED = text(
-    "SELECT r.seq, r.body, r.leaf_hash, r.time FROM record r"
+    "SELECT r.seq, r.body, r.leaf_hash, r.time,"
+    " coalesce(r.seq < (SELECT min(low) FROM sequencer_stands()), false) FROM record r"
     " WHERE NOT EXISTS (SELECT FROM leaf l WHERE l.seq = r.seq) ORDER BY r.seq"
 )
+_KEYED = text("SELECT to_regclass('public.record_pkey') IS NOT NULL")
 _INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", re.ASCII).fullmatch
 # Canonical JSON has no spaces.
 _NAMES_EVIDENCE = '"evidence":[{'
 _ROWS = """
-    SELECT l.position, l.seq, l.leaf_hash, l.leaf_hash = r.leaf_hash, r.body, r.pruned,
+    SELECT coalesce(l.position, -1), coalesce(l.seq, 0), coalesce(l.leaf_hash, ''),
+        l.leaf_hash = r.leaf_hash, r.body, r.pruned,
         r.id, r.time, r.event, r.outcome, r.release, r.change
     FROM leaf l LEFT JOIN record r ON r.seq = l.seq ORDER BY l.position
 """
@@ -81,6 +85,9 @@ class Walk:
     # Where a record that names evidence stands, and what it names: seq, URI, digest.
     _places: dict[int, int] = field(default_factory=dict)
     _evidence: list[tuple[int, str, str]] = field(default_factory=list)
+    # The records that stand after one of a higher seq: who has two places is among them.
+    _late: list[int] = field(default_factory=list)
+    _twice: set[int] = field(default_factory=set)
 
     def report(self, kind: str, position: int | None, seq: int | None, message: str) -> None:
         """Add a finding."""
@@ -93,10 +100,15 @@ class Walk:
         latest = ""
         future = time_text(self.now + self.tolerance)
         append, sha256 = self.frontier.append, hashlib.sha256
+        highest = -(2**63)
         for position, seq, leaf_view, agrees, body, pruned, *filed in self._leaves():
-            leaf, time = bytes(leaf_view), filed[1]
-            if position != self.frontier.size:
-                self._gap(position)
+            leaf, time = bytes(leaf_view), filed[1] or ""
+            if position != self.frontier.size and not self._follows(position, seq):
+                continue
+            if seq > highest:
+                highest = seq
+            else:
+                self._late.append(seq)
             if body is None:
                 self.report("deleted", position, seq, f"record {seq} is gone from the ledger")
             else:
@@ -122,7 +134,7 @@ class Walk:
                 else:
                     latest = time
             if self._head is None:
-                self._tail = self._tail or time or ""
+                self._tail = self._tail or time
             elif self._comparing:
                 self._compare(position, seq, leaf)
             append(leaf)
@@ -150,14 +162,35 @@ class Walk:
         """Return how many records have no place in the tree, and what is wrong about that; each
         that is not what was written is reported."""
         count, oldest = 0, ""
-        for seq, body, leaf, time in self.connection.execute(_UNPLACED):
+        future = time_text(self.now + self.tolerance)
+        for seq, body, leaf, said, passed in self.connection.execute(_UNPLACED):
             count += 1
+            time = said or ""
             oldest = min(oldest or time, time)
-            if hashlib.sha256(b"\x00" + body.encode()).digest() != bytes(leaf):
+            if hashlib.sha256(b"\x00" + body.encode()).digest() != bytes(leaf or b""):
                 self.report("edited", None, seq, f"record {seq} is not what was written")
+            if passed:
+                message = f"record {seq} was put in where records had got their places already"
+                self.report("inserted", None, seq, message)
+            if not _INSTANT(time):
+                message = f"record {seq} bears a time that is none: {time[:40]!r}"
+                self.report("unreadable", None, seq, message)
+            elif time > future:
+                message = f"record {seq} bears a time to come: {time}"
+                self.report("future", None, seq, message)
         if oldest and oldest < time_text(self.now - self.tolerance):
             return count, [f"{count} records get no place in the tree, the oldest since {oldest}"]
         return count, []
+
+    def look_for_doubles(self) -> None:
+        """Report every record that is one before it once more, and every one with two places."""
+        for position, seq, message in written_twice(self.connection, self._late):
+            self._double(position, seq, message)
+
+    def _double(self, position: int | None, seq: int, message: str) -> None:
+        if seq not in self._twice:
+            self._twice.add(seq)
+            self.report("duplicated", position, seq, message)
 
     def look_at_tail(self, within: timedelta | None) -> list[str]:
         """Return what is wrong about the records of the tree that no head covers yet."""
@@ -202,9 +235,11 @@ class Walk:
 
     def _leaves(self) -> Iterator[tuple[Any, ...]]:
         # A plan that needs neither memory nor disk: leaves by their place, each record by its seq.
-        self.connection.execute(text("SET LOCAL enable_hashjoin = off"))
-        self.connection.execute(text("SET LOCAL enable_mergejoin = off"))
-        self.connection.execute(text("SET LOCAL enable_sort = off"))
+        # Where somebody took the key away, each record would be a look through all of them.
+        if self.connection.execute(_KEYED).scalar_one():
+            self.connection.execute(text("SET LOCAL enable_hashjoin = off"))
+            self.connection.execute(text("SET LOCAL enable_mergejoin = off"))
+            self.connection.execute(text("SET LOCAL enable_sort = off"))
         raw: Any = self.connection.connection.cursor("verification")
         with closing(raw):
             raw.itersize = 5000
@@ -286,9 +321,21 @@ class Walk:
     def _sealed_before(self, seq: int) -> bool:
         """Return whether some head in the database names the record. Asked once at most."""
         said = text(
-            "SELECT true FROM head WHERE (entry::jsonb) -> 'seqs' @> to_jsonb(:seq) LIMIT 1"
+            "SELECT true FROM head WHERE CASE WHEN pg_input_is_valid(entry, 'jsonb')"
+            " THEN (entry::jsonb) -> 'seqs' @> to_jsonb(:seq) END LIMIT 1"
         )
         return bool(self.connection.execute(said, {"seq": seq}).scalar())
+
+    def _follows(self, position: int, seq: int) -> bool:
+        """Report a leaf that is not at the next place; return whether it stands after that."""
+        if position < 0:
+            message = f"record {seq} was put in before the first place of the tree"
+            self.report("inserted", position, seq, message)
+        elif position < self.frontier.size:
+            self._double(position, seq, f"record {seq} stands at {position}, a place that is taken")
+        else:
+            self._gap(position)
+        return position > self.frontier.size
 
     def _gap(self, position: int) -> None:
         place = self.frontier.size

@@ -8,17 +8,20 @@ nothing could show it. This keeps that to the records of the last second.
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 
 from include.audit.anchors.file import FileAnchor
 from include.audit.desk import open_desk
-from include.errors import ReleaseControlError
+from include.errors import LedgerError, ReleaseControlError
 from include.ledger import Ledger
 from include.settings import Settings
 
 _EVERY = 0.5
 _AFTER_TROUBLE = 5.0
+# So long a record may wait for its place: whoever places another batch is done by then.
+_PATIENCE = 10.0
 
 
 class SealWatch:
@@ -26,6 +29,7 @@ class SealWatch:
 
     `say` gets a sentence when something is in the way, once for as long as it stays the same.
     `seal/watched` below state_dir is touched whenever everything is sealed: a health check's sign.
+    A record that gets no place in the tree, so that nothing would seal it, is in the way, too.
     """
 
     def __init__(
@@ -55,13 +59,22 @@ class SealWatch:
         sign = self._settings.state_dir / "seal" / "watched"
         sign.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         sealed = -1
+        # The newest record that had no place a look ago, and since when.
+        waiting, since = ledger.newest_waiting(), time.monotonic()
         try:
             while not stop.is_set():
                 ledger.sequence_new()
                 if ledger.tree_size() != sealed:
                     sealed = self._seal(ledger)
+                if waiting is None or ledger.has_place(waiting):
+                    waiting, since = ledger.newest_waiting(), time.monotonic()
+                    sign.touch()
                     self._told = ""
-                sign.touch()
+                elif time.monotonic() - since > _PATIENCE:
+                    raise LedgerError(
+                        f"record {waiting} gets no place in the tree, so that nothing seals it; "
+                        "see `./hims audit verify`"
+                    )
                 stop.wait(_EVERY)
         finally:
             ledger.close()

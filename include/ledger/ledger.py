@@ -251,6 +251,20 @@ class Ledger:
             newest = connection.execute(select(func.max(schema.leaf.c.position))).scalar()
         return 0 if newest is None else int(newest) + 1
 
+    def newest_waiting(self) -> int | None:
+        """Return the newest record if it has no place in the tree, else None."""
+        newest = select(func.max(schema.record.c.seq)).scalar_subquery()
+        placed = select(schema.leaf.c.seq).where(schema.leaf.c.seq == newest).exists()
+        with self.read() as connection:
+            seq = connection.execute(select(newest).where(~placed)).scalar()
+        return None if seq is None else int(seq)
+
+    def has_place(self, seq: int) -> bool:
+        """Return whether a record has its place in the tree."""
+        leaf = schema.leaf.c
+        with self.read() as connection:
+            return connection.execute(select(leaf.seq).where(leaf.seq == seq)).first() is not None
+
     def sequence_new(self) -> int:
         """Give new records their place unless another is at it; return how many got one."""
         with self._translated(), self._engine.connect() as connection, connection.begin():

@@ -99,11 +99,11 @@ def test_what_was_cut_off_shows_by_any_anchor(vault: Vault, anchor: Anchor) -> N
     sealer(vault, anchor).seal(vault.now)
     vault.write(4)
     sealer(vault, anchor).seal(vault.now)
-    vault.attack(
+    vault.command(
         *(f"DELETE FROM {table} WHERE seq > 4" for table in ("record", "leaf")),
         "DELETE FROM head WHERE size > 4",
         "DELETE FROM incident WHERE opened_at > '2026-11-28 07:00:04Z'",
-        "UPDATE sequencer SET size = 4",
+        "UPDATE sequencer SET size = 4, low = 0, next_low = 0, highest = 4",
     )
     assert verdict(vault).ok
     found = verdict(vault, anchor)

@@ -246,7 +246,7 @@ def put_in(vault: Vault, rest: str) -> None:
         '{"id":"hostile","event":"x.y","outcome":"success","actor":{"user":"x"},"subject":{},'
         f'"time":"{vault.now:%Y-%m-%dT%H:%M:%S.000Z}"{rest}}}'
     )
-    vault.attack(
+    vault.command(
         f"INSERT INTO record (body, leaf_hash) SELECT body, {HASH}"
         f" FROM (VALUES ('{line}')) AS v (body)"
     )
@@ -276,9 +276,11 @@ def test_evidence_that_is_none_is_passed_over(vault: Vault) -> None:
 
 
 def test_a_record_that_never_gets_a_place_is_no_pass(vault: Vault) -> None:
-    vault.attack("DELETE FROM sequencer")
+    vault.command("DELETE FROM sequencer")
     vault.write()
-    assert vault.verify().ok
+    found = vault.verify()
+    assert (found.ok, found.unsequenced, len(found.problems)) == (False, 1, 1)
+    assert "the sequencer has 0 rows" in found.problems[0]
     vault.now += timedelta(hours=1)
     found = vault.verify()
     assert (found.ok, found.unsequenced) == (False, 1)
@@ -309,7 +311,7 @@ def test_a_record_that_never_gets_a_place_is_no_pass(vault: Vault) -> None:
 def test_a_database_that_no_longer_refuses_is_no_pass(vault: Vault, attack: str, said: str) -> None:
     vault.write()
     assert vault.verify().ok
-    vault.attack(attack)
+    vault.command(attack)
     found = vault.verify()
     assert (found.ok, found.findings) == (False, ())
     assert len(found.problems) == 1
@@ -318,11 +320,11 @@ def test_a_database_that_no_longer_refuses_is_no_pass(vault: Vault, attack: str,
 
 def test_an_application_that_may_act_as_the_owner_is_no_pass(vault: Vault) -> None:
     vault.write()
-    vault.attack("GRANT ledger_owner TO ledger_app")
+    vault.command("GRANT ledger_owner TO ledger_app")
     try:
         found = vault.verify()
     finally:
-        vault.attack("REVOKE ledger_owner FROM ledger_app")
+        vault.command("REVOKE ledger_owner FROM ledger_app")
     assert (found.ok, found.findings) == (False, ())
     assert "ledger_app, which this signs in as, may act as the owner" in found.problems[0]
     assert vault.verify().ok

@@ -111,10 +111,12 @@ class Vault:
 
     def attack(self, *statements: str) -> None:
         """Do as somebody who owns the server: past grants, triggers and constraints."""
+        drop = "ALTER TABLE {0} DROP CONSTRAINT IF EXISTS {1}"
+        self.command(*(drop.format(*item) for item in CONSTRAINTS), *statements)
+
+    def command(self, *statements: str) -> None:
+        """Do as somebody who owns the server, past grants and triggers; constraints stay."""
         with psycopg.connect(self.server.url(self.database), autocommit=True) as connection:
             connection.execute("SET session_replication_role = replica")
-            for table, name in CONSTRAINTS:
-                drop = f"ALTER TABLE {table} DROP CONSTRAINT IF EXISTS {name}"
-                connection.execute(drop.encode())
             for statement in statements:
                 connection.execute(statement.encode())
