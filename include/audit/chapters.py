@@ -60,6 +60,7 @@ def population(connection: Connection, chosen: Selection) -> list[dict[str, Any]
     alien = set(strangers(connection, named))
     return [
         {
+            "row": key,
             "id": row.id,
             "service": row.service,
             "version": row.version,
@@ -100,6 +101,7 @@ def changes(connection: Connection, chosen: Selection) -> list[dict[str, Any]]:
         for key_of, item in zip(keys, revisions, strict=True):
             listed.append(
                 {
+                    "row": key_of,
                     "number": item.number,
                     "content_hash": item.content_hash,
                     "author": item.author,
@@ -112,6 +114,7 @@ def changes(connection: Connection, chosen: Selection) -> list[dict[str, Any]]:
             before = item.content
         found.append(
             {
+                "row": key,
                 "id": row.id,
                 "type": row.type,
                 "title": row.title,
@@ -138,6 +141,7 @@ def notices(connection: Connection, chosen: Selection) -> list[dict[str, Any]]:
     alien = set(strangers(connection, keys))
     return [
         {
+            "row": key,
             "id": row.id,
             "event": row.event,
             "thread": row.thread,
@@ -151,9 +155,9 @@ def notices(connection: Connection, chosen: Selection) -> list[dict[str, Any]]:
     ]
 
 
-def gone(connection: Connection, chosen: Selection) -> list[dict[str, Any]]:
-    """Return the rows of state that these records vouch for and that are no longer there: what is
-    gone stands in no other chapter."""
+def unvouched(connection: Connection, chosen: Selection) -> list[dict[str, Any]]:
+    """Return the rows of state that these records vouch for and that are not what their newest
+    record says, or are gone: such a row may be missing from the chapter to which it belongs."""
     known = {table.name for table in state_tables()}
     said: dict[str, int] = {}
     for item in chosen.records:
@@ -164,9 +168,16 @@ def gone(connection: Connection, chosen: Selection) -> list[dict[str, Any]]:
     found: list[str] = []
     keys = list(said)
     for start in range(0, len(keys), _BATCH):
-        now = digests(connection, keys[start : start + _BATCH])
-        found += strangers(connection, [key for key, value in now.items() if value is None])
-    return [{"row": key, "seq": said[key]} for key in found]
+        found += strangers(connection, keys[start : start + _BATCH])
+    now = digests(connection, found)
+    return [
+        {
+            "row": key,
+            "seq": said[key],
+            "exceptions": ["gone" if now[key] is None else "not_recorded"],
+        }
+        for key in found
+    ]
 
 
 def votes(records: Sequence[PackRecord]) -> list[dict[str, Any]]:

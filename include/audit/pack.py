@@ -93,7 +93,7 @@ def make_pack(
         "gates": chapters.gates(chosen.records),
         "deployment": chapters.deployment_log(chosen.records),
         "notices": chapters.notices(connection, chosen),
-        "gone": chapters.gone(connection, chosen),
+        "rows": chapters.unvouched(connection, chosen),
         "controls": chapters.controls(settings, chosen.records),
         "evidence": [piece.document() for piece in pieces],
     }

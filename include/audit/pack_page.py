@@ -73,6 +73,7 @@ def exceptions(chapters: Mapping[str, Any]) -> list[str]:
     words = {
         "no_change": "was deployed without a change",
         "no_permit": "was deployed without a permit",
+        "gone": "is gone",
         "not_recorded": "is not what its record says",
         "release_not_recorded": "belongs to a release that is not what its record says",
         "permit_not_recorded": "was deployed with a permit that is not what its record says",
@@ -94,9 +95,20 @@ def exceptions(chapters: Mapping[str, Any]) -> list[str]:
         for row in chapters["notices"]
         for item in row["exceptions"]
     ]
+    shown = {
+        row["row"]
+        for row in (
+            *chapters["population"],
+            *chapters["changes"],
+            *(revision for change in chapters["changes"] for revision in change["revisions"]),
+            *chapters["notices"],
+        )
+    }
     found += [
-        f"{item['row']} is gone, and record {item['seq']} vouches for it"
-        for item in chapters["gone"]
+        f"{row['row']}, of which record {row['seq']} speaks, {words[item]}"
+        for row in chapters["rows"]
+        for item in row["exceptions"]
+        if row["row"] not in shown
     ]
     found += [
         f"Record {item['seq']}: {item['message']}"
