@@ -23,7 +23,7 @@ Outcomes of a rule ("not approved", "window closed") are values, not exceptions.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 
@@ -111,7 +111,8 @@ class DeliveryError(ReleaseControlError):
 
     `retry_after` is in seconds where the channel named it. `down` says that the channel takes
     nothing at all now, `unsure` that the notice may have arrived all the same, and `for_good` that
-    trying again is pointless.
+    trying again is pointless. Where a channel takes a notice for each person by itself, `waiting`
+    names those who alone are still to get it.
     """
 
     def __init__(
@@ -122,11 +123,13 @@ class DeliveryError(ReleaseControlError):
         down: bool = False,
         unsure: bool = False,
         for_good: bool = False,
+        waiting: Sequence[str] = (),
     ) -> None:
         self.retry_after = retry_after
         self.down = down
         self.unsure = unsure
         self.for_good = for_good
+        self.waiting = tuple(waiting)
         super().__init__(message)
 
 

@@ -446,6 +446,8 @@ notice_delivery = Table(
     _instant("delivered_at"),
     Column("message_id", Text),
     Column("late", Boolean, nullable=False),
+    # Those who alone are still to get it; null where it is everybody.
+    Column("waiting", ARRAY(Text)),
 )
 
 notice_thread = Table(

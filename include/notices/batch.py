@@ -15,7 +15,7 @@ from include.notices import queue_state
 from include.notices.channel import Arrived, Channel, Root
 from include.notices.notice import QueuedNotice
 from include.notices.outbox import from_row
-from include.notices.queue_state import ACTOR, Attempt, Thread
+from include.notices.queue_state import ACTOR, OPEN, Attempt, Thread, Waiting
 from include.notices.summary import Summary, summarise
 from include.notices.thread_names import subject_of
 from include.notices.wording import moment, one_line
@@ -50,6 +50,7 @@ class _Item:
     arrived: Arrived | None = None
     at: datetime | None = None
     not_before: datetime | None = None
+    waiting: tuple[str, ...] | None = None
 
 
 class Batch:
@@ -81,7 +82,8 @@ class Batch:
             # What threads show is brought up to date once, behind everything that is due.
             stale = () if more else queue_state.stale_threads(connection, means.name)
             late = queue_state.superseded(connection, means.name, rows)
-            items = [self._item(row, now) for row in rows]
+            waiting = queue_state.still_waiting(connection, means.name)
+            items = [self._item(row, now, waiting) for row in rows]
             for item in items:
                 self._drop(connection, item, late, now)
             names = [item.row.thread for item in items if item.state != "dropped"]
@@ -96,17 +98,21 @@ class Batch:
         self._settle(items)
         return more and self._down is None
 
-    def _item(self, row: Row[Any], now: datetime) -> _Item:
+    def _item(self, row: Row[Any], now: datetime, waiting: Sequence[Waiting]) -> _Item:
         late = now - row.created_at > LATE
         said = self._late(row.created_at) if late else None
+        before = (one for one in waiting if one.thread == row.thread and one.notice < row.id)
+        people = None if row.waiting is None else tuple(row.waiting)
         queued = QueuedNotice(
             id=row.id,
             notice=from_row(row),
             created_at=row.created_at,
             attempts=row.attempts,
             late=said,
+            waiting=people,
+            behind=frozenset(person for one in before for person in one.people),
         )
-        return _Item(row=row, queued=queued, state=row.state)
+        return _Item(row=row, queued=queued, state=row.state, waiting=people)
 
     def _drop(self, connection: Any, item: _Item, late: set[int], now: datetime) -> None:
         """Leave out a reminder of what is over, or with a newer one behind it."""
@@ -150,7 +156,9 @@ class Batch:
             try:
                 arrived = self._found(item, items, thread) or self._deliver(item, thread)
             except DeliveryError as error:
-                stuck.add(thread.name)
+                # What only some are still to get holds back nobody else.
+                if not error.waiting:
+                    stuck.add(thread.name)
                 self._failed(item, error)
             except Exception as error:
                 # A channel's bug must not hold back the other threads. Its text is not kept: it
@@ -219,6 +227,11 @@ class Batch:
             item.state = "refused"
             return
         item.state = "sending" if error.unsure else "queued"
+        if error.waiting:
+            item.waiting = error.waiting
+            if item.queued.behind.issuperset(error.waiting):
+                # Nobody was tried: it follows when the earlier one has arrived.
+                return
         if error.down:
             self._down = error
         else:
@@ -306,6 +319,7 @@ class Batch:
             delivered_at=None if arrived is None else item.at,
             message_id=None if arrived is None else arrived.id,
             late=None if arrived is None else item.queued.late is not None,
+            waiting=list(item.waiting) if item.waiting and item.state in OPEN else None,
         )
 
     def _append(self, unit: Unit, item: _Item, attempts: int) -> None:

@@ -54,7 +54,7 @@ class Channel(Protocol):
 
         `root` is the first message of the notice's thread, None for that first one itself, which
         shows `summary` where the channel can edit it later. Raises DeliveryError when the channel
-        did not take it.
+        did not take it, or (with `waiting`) not for all of those whom it is for.
         """
 
     def find(

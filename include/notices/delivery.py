@@ -52,7 +52,8 @@ def deliver_queued(
 
     `channels` are those that are set up, by the names that `routes` gives a notice (all of them, if
     there is none). A notice that a channel refuses waits (2 s, doubling, up to 10 min) and holds
-    back its thread there; a channel that takes nothing waits itself, or as long as it asks to.
+    back its thread there; what only some could not take waits for them alone, who get the thread's
+    later notices after it; a channel that takes nothing waits itself, or as long as it asks to.
     `zone` says where late notices tell their time, and is asked when one is late. Raises
     LedgerError when the ledger fails.
     """

@@ -51,20 +51,46 @@ class EmailChannel:
         self._addresses = addresses
 
     def deliver(self, queued: QueuedNotice, root: Root | None, summary: Summary) -> Arrived:
-        """Send one mail to everybody whom the notice is for.
+        """Send one mail to everybody whom the notice is for, or to those who are still to get it.
 
-        Raises DeliveryError when nobody got it; who was refused beside others is a remark.
+        Raises DeliveryError when nobody got it, or somebody could not take it for the moment; who
+        was refused for good beside others is a remark.
         """
         del summary
-        recipients = list(self._addresses(queued.notice))
+        addressed = tuple(self._addresses(queued.notice))
+        recipients = addressed if queued.waiting is None else queued.waiting
         if not recipients:
             raise DeliveryError("there is nobody to write to", for_good=True)
-        message = mail(queued, self._sender, recipients)
+        message = mail(queued, self._sender, addressed or recipients)
+        behind = [person for person in recipients if person in queued.behind]
+        in_turn = [person for person in recipients if person not in queued.behind]
+        refused = self._send(message, in_turn) if in_turn else {}
+        never = sorted(person for person, (code, _) in refused.items() if code >= 500)
+        now = sorted(set(refused) - set(never))
+        nobody = len(refused) == len(in_turn) and set(addressed) <= set(recipients)
+        if nobody and not (now or behind):
+            raise DeliveryError(_said("takes nothing for", never, refused), for_good=True)
+        if now or behind:
+            said = [_said("does not take it now for", now, refused)] if now else []
+            said += [f"it follows an earlier notice to {_names(behind)}"] if behind else []
+            said += [f"refused: {_names(never)}"] if never else []
+            # As long as nobody has it, it is still the notice of all of them.
+            raise DeliveryError("; ".join(said), waiting=recipients if nobody else [*now, *behind])
+        remark = f"refused: {_names(never)}" if never else None
+        return Arrived(id=str(message["Message-ID"]), opens=root is None, remark=remark)
+
+    def _send(
+        self, message: EmailMessage, recipients: Sequence[str]
+    ) -> Mapping[str, tuple[int, bytes]]:
+        """Return who was refused, and how."""
         try:
             with self._connect() as session:
-                refused = session.send_message(message, self._sender, recipients)
+                return session.send_message(message, self._sender, recipients)
         except smtplib.SMTPRecipientsRefused as error:
-            raise _nobody(error.recipients) from None
+            if any(code == 421 for code, _ in error.recipients.values()):
+                # The server is leaving, and has not asked for the others.
+                raise DeliveryError("the mail server says no (421)", down=True) from None
+            return error.recipients
         except smtplib.SMTPResponseException as error:
             # What a server says may quote what it was sent.
             said = f"the mail server says no ({error.smtp_code})"
@@ -78,8 +104,6 @@ class EmailChannel:
             raise DeliveryError(
                 f"the mail server cannot be reached{_cause(error)}", down=True, unsure=True
             ) from None
-        remark = f"refused: {', '.join(sorted(refused))}" if refused else None
-        return Arrived(id=str(message["Message-ID"]), opens=root is None, remark=remark)
 
     def find(
         self,
@@ -163,11 +187,13 @@ def _lines(text: str) -> str:
     return "<br>".join(html.escape(line) for line in text.splitlines())
 
 
-def _nobody(recipients: Mapping[str, tuple[int, bytes]]) -> DeliveryError:
-    codes = {code for code, _ in recipients.values()}
-    names = one_line(", ".join(sorted(recipients)), 200)
-    said = f"the mail server takes nothing for {names} ({', '.join(map(str, sorted(codes)))})"
-    return DeliveryError(said, for_good=all(code >= 500 for code in codes))
+def _said(what: str, people: Sequence[str], refused: Mapping[str, tuple[int, bytes]]) -> str:
+    codes = sorted({refused[person][0] for person in people})
+    return f"the mail server {what} {_names(people)} ({', '.join(map(str, codes))})"
+
+
+def _names(people: Sequence[str]) -> str:
+    return one_line(", ".join(people), 200)
 
 
 def _cause(error: Exception) -> str:

@@ -148,6 +148,8 @@ class QueuedNotice:
 
     `late` is a sentence where the notice comes long after it was due, else None. `mark` tells this
     notice from all others, of other ledgers too: a channel that can be asked finds it again by it.
+    `waiting` are those who alone are still to get it, None where it is everybody; `behind` are
+    those who are still to get an earlier notice of its thread, and this one after it.
     """
 
     id: int
@@ -155,6 +157,8 @@ class QueuedNotice:
     created_at: datetime
     attempts: int
     late: str | None = None
+    waiting: tuple[str, ...] | None = None
+    behind: frozenset[str] = frozenset()
 
     @property
     def mark(self) -> str:

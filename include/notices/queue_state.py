@@ -104,23 +104,73 @@ def count_open(ledger: Ledger) -> int:
 
 
 def due(connection: Connection, channel: str, now: datetime, limit: int) -> Sequence[Row[Any]]:
-    """Return what may go out now, oldest first; a thread whose head waits, waits with it."""
+    """Return what may go out now, oldest first; a thread whose head waits, waits with it.
+
+    What only some are still to get holds back nobody else: it comes last, and whoever is still to
+    get an earlier notice of the thread has it before.
+    """
     table = notice_delivery
     mine = (table.c.channel == channel) & table.c.state.in_(OPEN)
-    held = select(table.c.thread).where(mine, table.c.not_before > now)
+    fresh = mine & table.c.waiting.is_(None)
+    held = select(table.c.thread).where(fresh, table.c.not_before > now)
     query = (
         select(
             notice,
             table.c.state,
             table.c.attempts,
             table.c.sent_at,
+            table.c.waiting,
         )
         .join(notice, notice.c.id == table.c.notice_id)
-        .where(mine, table.c.thread.not_in(held))
         .order_by(table.c.notice_id)
         .limit(limit)
     )
-    return connection.execute(query).all()
+    rows = connection.execute(query.where(fresh, table.c.thread.not_in(held))).all()
+    if len(rows) == limit:
+        return rows
+    again = [
+        one.notice
+        for one in still_waiting(connection, channel)
+        if (one.not_before is None or one.not_before <= now) and set(one.people) - one.behind
+    ]
+    if not again:
+        return rows
+    more = query.where(mine, table.c.notice_id.in_(again)).limit(limit - len(rows))
+    return [*rows, *connection.execute(more).all()]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waiting:
+    """A notice that `people` alone are still to get; of them, `behind` an earlier one as well."""
+
+    notice: int
+    thread: str
+    people: tuple[str, ...]
+    behind: frozenset[str]
+    not_before: datetime | None
+
+
+def still_waiting(connection: Connection, channel: str) -> list[Waiting]:
+    """Return the notices that only some are still to get, oldest first."""
+    table = notice_delivery
+    query = select(table.c.notice_id, table.c.thread, table.c.waiting, table.c.not_before).where(
+        table.c.channel == channel, table.c.state.in_(OPEN), table.c.waiting.is_not(None)
+    )
+    behind: dict[str, frozenset[str]] = {}
+    found = []
+    for row in connection.execute(query.order_by(table.c.notice_id)):
+        before = behind.get(row.thread, frozenset())
+        found.append(
+            Waiting(
+                notice=row.notice_id,
+                thread=row.thread,
+                people=tuple(row.waiting),
+                behind=before,
+                not_before=row.not_before,
+            )
+        )
+        behind[row.thread] = before | set(row.waiting)
+    return found
 
 
 def superseded(connection: Connection, channel: str, rows: Iterable[Row[Any]]) -> set[int]:
@@ -275,7 +325,8 @@ def set_states(unit: Unit, channel: str, state: str, ids: Sequence[int], **chang
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
-    """What became of one delivery. What is None stays as it was, but for `not_before`."""
+    """What became of one delivery. What is None stays as it was, but for `not_before` and
+    `waiting`: those who alone are still to get it."""
 
     notice: int
     state: str
@@ -285,6 +336,7 @@ class Attempt:
     delivered_at: datetime | None = None
     message_id: str | None = None
     late: bool | None = None
+    waiting: list[str] | None = None
 
 
 def set_deliveries(unit: Unit, channel: str, address: str, attempts: Sequence[Attempt]) -> None:
@@ -314,5 +366,6 @@ def set_deliveries(unit: Unit, channel: str, address: str, attempts: Sequence[At
             delivered_at=kept("delivered_at", "delivered_at"),
             message_id=kept("message_id", "message_id"),
             late=kept("late", "late"),
+            waiting=cast(made.c.waiting, table.c.waiting.type),
         )
     )

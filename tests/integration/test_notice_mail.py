@@ -149,6 +149,81 @@ def test_who_is_refused_costs_the_others_nothing(
     assert states(ledger) == [("mail", "delivered", "refused: gone@arocord.example")]
 
 
+def test_who_cannot_take_it_for_the_moment_alone_gets_it_later(
+    ledger: Ledger, room: tuple[Mailroom, int]
+) -> None:
+    mailroom, port = room
+    olga, dana, gone = "olga@arocord.example", "dana@arocord.example", "gone@arocord.example"
+    mailroom.refused = {olga: "450 greylisted", gone: "550 no such user"}
+    say(ledger, "one")
+    mail = {"mail": channel(port, dana, gone, olga)}
+    assert deliver_queued(ledger, mail, NOW) == Delivered(count=0, failed=1, remaining=1)
+    said = f"the mail server does not take it now for {olga} (450); refused: {gone}"
+    assert states(ledger) == [("mail", "queued", said)]
+    assert mailroom.to == [[dana]]
+    # Still not.
+    assert deliver_queued(ledger, mail, NOW + timedelta(seconds=5)).failed == 1
+    mailroom.refused = {}
+    assert deliver_queued(ledger, mail, NOW + timedelta(seconds=6)).count == 0
+    assert deliver_queued(ledger, mail, NOW + timedelta(seconds=30)).remaining == 0
+    assert mailroom.to == [[dana], [olga]]
+    first, second = mailroom.taken
+    assert first["Message-ID"] == second["Message-ID"]
+    assert first["To"] == second["To"]
+    assert [state for _, state, _ in states(ledger)] == ["delivered"]
+
+
+def test_who_waits_holds_up_nobody_else_and_gets_everything_in_order(
+    ledger: Ledger, room: tuple[Mailroom, int]
+) -> None:
+    mailroom, port = room
+    olga, dana = "olga@arocord.example", "dana@arocord.example"
+    mailroom.refused = {olga: "452 mailbox full"}
+    say(ledger, "one", "two", "three")
+    mail = {"mail": channel(port, dana, olga)}
+    assert deliver_queued(ledger, mail, NOW) == Delivered(count=0, failed=3, remaining=3)
+    assert mailroom.to == [[dana]] * 3
+    # Olga is tried with the first alone.
+    assert [error for _, _, error in states(ledger)][1:] == [
+        f"it follows an earlier notice to {olga}"
+    ] * 2
+    say(ledger, "elsewhere", thread="hims-web-1.0.0")
+    mailroom.refused = {}
+    assert deliver_queued(ledger, mail, NOW + timedelta(minutes=1)).count == 4
+    assert mailroom.to[3:] == [[dana, olga], [olga], [olga], [olga]]
+    assert [item["Subject"] for item in mailroom.taken[3:]] == ["elsewhere", "one", "two", "three"]
+
+
+def test_what_reached_nobody_at_last_is_given_up(
+    ledger: Ledger, room: tuple[Mailroom, int]
+) -> None:
+    mailroom, port = room
+    olga, gone = "olga@arocord.example", "gone@arocord.example"
+    mailroom.refused = {olga: "450 greylisted", gone: "550 no such user"}
+    say(ledger, "one")
+    mail = {"mail": channel(port, gone, olga)}
+    assert deliver_queued(ledger, mail, NOW).remaining == 1
+    mailroom.refused[olga] = "550 no such user"
+    assert deliver_queued(ledger, mail, NOW + timedelta(minutes=1)).remaining == 0
+    said = f"the mail server takes nothing for {gone}, {olga} (550)"
+    assert states(ledger) == [("mail", "refused", said)]
+
+
+def test_a_server_that_leaves_while_it_is_told_for_whom_loses_nobody(
+    ledger: Ledger, room: tuple[Mailroom, int]
+) -> None:
+    mailroom, port = room
+    olga, dana = "olga@arocord.example", "dana@arocord.example"
+    mailroom.refused = {dana: "421 closing"}
+    say(ledger, "one")
+    mail = {"mail": channel(port, dana, olga)}
+    assert deliver_queued(ledger, mail, NOW).failed == 1
+    assert states(ledger) == [("mail", "queued", "the mail server says no (421)")]
+    mailroom.refused = {}
+    assert deliver_queued(ledger, mail, NOW + timedelta(minutes=1)).count == 1
+    assert mailroom.to == [[dana, olga]]
+
+
 @pytest.mark.parametrize("addresses", [("gone@arocord.example",), ()])
 def test_what_nobody_can_get_is_given_up_and_said(
     ledger: Ledger, room: tuple[Mailroom, int], addresses: tuple[str, ...]
