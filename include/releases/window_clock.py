@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.engine import Connection
 
 from include.calendar import ChangeCalendar
@@ -31,11 +31,20 @@ ENOUGH = 20
 # A service that was released daily ten years ago says nothing about today.
 _REMEMBERED = 50
 
+# By its first and its last step; all that was done from the one to the other is of it.
 _STRETCHES = {
     "backup": ("take_backup", "prove_backup"),
     "deploy": ("begin_deploy", "switch_traffic"),
     "rollback": ("roll_back", "roll_back"),
 }
+# With the shares of a canary.
+_PRODUCTION = (
+    "take_backup", "prove_backup", "begin_deploy", "deploy_green", "smoke_test", "warm_up",
+    "begin_switch", "switch_traffic", "roll_back",
+)  # fmt: skip
+# Between two steps: more than Airflow ever takes, and less than what stands still. A train that was
+# killed and went on hours later says nothing of how long a deploy takes.
+_BETWEEN = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,21 +180,34 @@ def _rehearsed(train: Train) -> timedelta:
 def _past(train: Train, connection: Connection) -> dict[str, list[timedelta]]:
     steps, releases = schema.step, schema.release
     names = {name for pair in _STRETCHES.values() for name in pair}
+    mine = (
+        releases.c.service == train.plan.service.name,
+        releases.c.plan["profile_name"].astext == train.plan.profile_name,
+        releases.c.plan["strategy"].astext == train.plan.strategy,
+    )
+    newest = (
+        select(steps.c.release_id, steps.c.attempt)
+        .join(releases, releases.c.id == steps.c.release_id)
+        .where(*mine, steps.c.name.in_(names), steps.c.state == "done")
+        .group_by(steps.c.release_id, steps.c.attempt)
+        .order_by(func.max(steps.c.finished_at).desc())
+        .limit(_REMEMBERED)
+        .subquery()
+    )
     rows = connection.execute(
         select(
             steps.c.release_id, steps.c.attempt, steps.c.name,
             steps.c.started_at, steps.c.finished_at, steps.c.result,
         )
-        .join(releases, releases.c.id == steps.c.release_id)
-        .where(
-            releases.c.service == train.plan.service.name,
-            releases.c.plan["profile_name"].astext == train.plan.profile_name,
-            releases.c.plan["strategy"].astext == train.plan.strategy,
-            steps.c.name.in_(names),
-            steps.c.state == "done",
+        .join(
+            newest,
+            (newest.c.release_id == steps.c.release_id) & (newest.c.attempt == steps.c.attempt),
         )
-        .order_by(steps.c.finished_at.desc())
-        .limit(_REMEMBERED * len(names))
+        .where(
+            steps.c.state == "done",
+            steps.c.name.in_(_PRODUCTION) | steps.c.name.startswith("shift_", autoescape=True),
+        )
+        .order_by(steps.c.finished_at)
     ).all()  # fmt: skip
     trains: dict[tuple[str, int], dict[str, Any]] = {}
     for row in rows:
@@ -199,5 +221,21 @@ def _past(train: Train, connection: Connection) -> dict[str, list[timedelta]]:
             # Emptying a slot that had no traffic is no rollback to measure by.
             if name == "rollback" and not (done[last].result or {}).get("rolled_back"):
                 continue
-            found[name].append(done[last].finished_at - done[first].started_at)
+            found[name].append(_length(list(done.values()), done[first], done[last]))
+    return found
+
+
+def _length(done: Sequence[Any], first: Any, last: Any) -> timedelta:
+    """Return how long work took from its first step to its last, by the steps' last tries."""
+    stretch = [
+        row
+        for row in done
+        if first.finished_at <= row.finished_at <= last.finished_at
+        and row.started_at >= first.started_at
+    ]
+    found, before = timedelta(0), first.started_at
+    for row in sorted(stretch, key=lambda row: row.finished_at):
+        found += min(max(row.started_at - before, timedelta(0)), _BETWEEN)
+        found += row.finished_at - max(row.started_at, before)
+        before = row.finished_at
     return found

@@ -14,6 +14,7 @@ from include.ledger import schema
 from include.releases.phases import window
 from include.releases.phases.window import Wait
 from include.releases.train import Done, Train
+from include.releases.window_clock import needs_of
 from tests.integration.train.paper import DAG, IN_WINDOW, OPENING, Station, person, spoil
 
 
@@ -187,3 +188,36 @@ def test_the_opening_s_instant_is_inside(decided: Station, train: Train) -> None
     outcome = enter(decided, train, datetime(2026, 11, 28, 7, tzinfo=UTC))
     assert isinstance(outcome, Done)
     assert outcome.ok
+
+
+@pytest.mark.parametrize(
+    ("began", "took"),
+    [
+        # Minutes at which begin_deploy, shift_1 and switch_traffic began; each takes fifteen.
+        ((0, 15, 30), 45),
+        # A worker that takes its time between two steps is part of a deploy …
+        ((0, 15.5, 31), 46),
+        # … and one that was dead for hours is not.
+        ((0, 15, 600), 46),
+        ((0, 500, 515), 46),
+    ],
+)
+def test_what_stood_still_is_no_measure_of_a_deploy(
+    decided: Station, train: Train, began: tuple[float, ...], took: float
+) -> None:
+    opens = OPENING.isoformat()
+    names = ("begin_deploy", "shift_1", "switch_traffic")
+    decided.arrange(
+        "INSERT INTO release SELECT (jsonb_populate_record(r, "
+        """'{"id": "hims-api-2.2.9", "version": "2.2.9"}')).* FROM release r""",
+        *(
+            "INSERT INTO step (release_id, attempt, name, state, tries, started_at, finished_at) "  # noqa: S608
+            f"VALUES ('hims-api-2.2.9', 1, '{name}', 'done', 1, "
+            f"timestamptz '{opens}' + interval '{at} minutes', "
+            f"timestamptz '{opens}' + interval '{at + 15} minutes')"
+            for name, at in zip(names, began, strict=True)
+        ),
+    )
+    found = needs_of(train)
+    assert dict(found.measured)["deploy"] == 1
+    assert found.deploy == timedelta(minutes=took)
