@@ -124,8 +124,7 @@ class Walk:
                 elif _NAMES_EVIDENCE in body:
                     self._note_evidence(position, seq, body)
                 if not _INSTANT(time):
-                    message = f"record {seq} bears a time that is none: {time[:40]!r}"
-                    self.report("unreadable", position, seq, message)
+                    self._no_time(position, seq, time)
                 elif time < latest:
                     self._back(position, seq, time, latest)
                 elif time > future:
@@ -173,8 +172,7 @@ class Walk:
                 message = f"record {seq} was put in where records had got their places already"
                 self.report("inserted", None, seq, message)
             if not _INSTANT(time):
-                message = f"record {seq} bears a time that is none: {time[:40]!r}"
-                self.report("unreadable", None, seq, message)
+                self._no_time(None, seq, time)
             elif time > future:
                 message = f"record {seq} bears a time to come: {time}"
                 self.report("future", None, seq, message)
@@ -231,7 +229,8 @@ class Walk:
             self._let_go = pruned_stubs(self.connection)
         said = self._let_go.get(seq)
         sealed = None if self._head is None else self._head.head.checkpoint.time
-        return said is not None and said.fits(body, leaf, time, sealed)
+        future = self.now + self.tolerance
+        return said is not None and said.at <= future and said.fits(body, leaf, time, sealed)
 
     def _leaves(self) -> Iterator[tuple[Any, ...]]:
         # A plan that needs neither memory nor disk: leaves by their place, each record by its seq.
@@ -356,8 +355,7 @@ class Walk:
         try:
             back = datetime.fromisoformat(latest) - datetime.fromisoformat(time)
         except ValueError:
-            message = f"record {seq} bears a time that is none: {time}"
-            self.report("unreadable", position, seq, message)
+            self._no_time(position, seq, time)
             return
         if back > self.tolerance:
             message = (
@@ -365,6 +363,10 @@ class Walk:
                 "it: the clock was put back, or the record is not from then"
             )
             self.report("backdated", position, seq, message)
+
+    def _no_time(self, position: int | None, seq: int, time: str) -> None:
+        message = f"record {seq} bears a time that is none: {time[:40]!r}"
+        self.report("unreadable", position, seq, message)
 
     def _close(self, item: Attested, latest: str) -> None:
         head = item.head

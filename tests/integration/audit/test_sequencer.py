@@ -86,6 +86,9 @@ def test_a_record_without_a_place_excuses_none_that_was_destroyed(vault: Vault) 
         ("inserted", -7),
         ("future", -7),
     }
+    # With a place it says no more: its time is still to come.
+    vault.seal()
+    assert ("edited", 2) in {(item.kind, item.seq) for item in vault.verify().findings}
 
 
 def test_a_record_that_waits_for_its_place_bears_no_time_to_come(vault: Vault) -> None:
