@@ -13,6 +13,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, Pl
 from include.calendar.wall_time import resolve
 from include.errors import InputError
 from include.instants import parse_instant
+from include.notices.wording import is_no_character
 
 _EARLIEST, _LATEST = 1990, 2199
 _NAMED_ADDRESS = re.compile(r"^[^<>]*<([^<>\s@]+@[^<>\s@]+)>$")
@@ -41,6 +42,8 @@ def unprintable(value: str) -> str | None:
     for character in value:
         if unicodedata.category(character) == "Cc" and character not in "\n\t":
             return f"holds the control character U+{ord(character):04X}"
+        if is_no_character(character):
+            return f"holds U+{ord(character):04X}, which is no character; take it out"
         if character in _MISLEADING:
             return f"holds the invisible character U+{ord(character):04X}; take it out"
     return None

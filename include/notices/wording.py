@@ -136,16 +136,26 @@ def _without_secrets(text: str) -> str:
     return _TOKEN.sub(r"\1…", _URL_PASSWORD.sub(r"\1…@", text))
 
 
+def is_no_character(letter: str) -> bool:
+    """Tell whether Unicode keeps this place free for ever, as it does U+FFFE.
+
+    >>> is_no_character("\ufffe"), is_no_character("\U0010ffff"), is_no_character("\ufffd")
+    (True, True, False)
+    """
+    return ord(letter) & 0xFFFE == 0xFFFE or 0xFDD0 <= ord(letter) <= 0xFDEF
+
+
 def _printable(text: str) -> str:
     if text.isprintable():
         return text
-    # Cc: control, Cs: lone surrogates (not UTF-8), and the format characters that turn the reading
-    # direction; joiners within emoji and scripts stay.
+    # Cc: control, Cs: lone surrogates (not UTF-8), what is no character and never will be (not XML
+    # either), and the format characters that turn the reading direction; joiners within emoji and
+    # scripts stay.
     return "".join(
         " "
         if unicodedata.category(letter) == "Cc"
         else "\ufffd"
-        if unicodedata.category(letter) == "Cs"
+        if unicodedata.category(letter) == "Cs" or is_no_character(letter)
         else ""
         if letter in "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u200e\u200f\u061c"
         else letter

@@ -212,6 +212,8 @@ approvals_required: [technical_lead, technical_lead, chef]
         ('title: "a\\nb"\ntype: normal\n', "title", "one line"),
         ('title: "a\\x07b"\ntype: normal\n', "title", "U+0007"),
         ('title: "harmless \\u202e txt.exe"\ntype: normal\n', "title", "U+202E"),
+        ('title: "no \\uFFFE letter"\ntype: normal\n', "title", "U+FFFE"),
+        ('title: "no \\U0001FFFF letter"\ntype: normal\n', "title", "U+1FFFF"),
         ('title: "\\ufeff"\ntype: normal\n', "title", "U+FEFF"),
         ('title: "\\u200e"\ntype: normal\n', "title", "is empty"),
         ('title: x\ntype: normal\ndescription: "a\\u2067b"\n', "description", "U+2067"),

@@ -241,6 +241,11 @@ def test_no_title_can_forge_lines_or_turn_the_reading_direction() -> None:
     assert "\u202e" not in notice.text
 
 
+@pytest.mark.parametrize("letter", ["\ufffe", "\uffff", "\ufdd0", "\U0001fffe", "\ud800"])
+def test_what_is_no_character_is_shown_as_one_that_is_missing(letter: str) -> None:
+    assert one_line(f"a{letter}b") == paragraph(f"a{letter}b") == "a\ufffdb"
+
+
 @pytest.mark.parametrize(
     ("said", "shown"),
     [
