@@ -169,8 +169,9 @@ class SlackChannel:
                 else:
                     answer = self._call("conversations_replies", ts=root.id, **page)
             except _Refused as refused:
-                if refused.code in _ROOT_IS_GONE:
-                    return {}
+                if refused.code in _ROOT_IS_GONE and root is not None:
+                    # Whichever came next has opened the thread anew.
+                    return self.find(queued, None, place=place, since=since)
                 if refused.code in _NO_HISTORY:
                     return None
                 raise

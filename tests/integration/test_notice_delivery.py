@@ -835,6 +835,21 @@ def test_a_thread_whose_first_message_was_deleted_is_opened_anew(
         assert connection.execute(select(notice_thread.c.root_id)).scalar_one() == two["ts"]
 
 
+def test_a_deliverer_killed_while_it_opens_a_thread_anew_repeats_nothing(
+    ledger: Ledger, ledger_url: str, sink: SlackSink
+) -> None:
+    say(ledger, "one")
+    deliver_queued(ledger, slack(sink), NOW)
+    sink.taken.clear()
+    sink.clock = lambda: NOW.timestamp() + 40
+    say(ledger, "two", "three")
+    killed_while(ledger, ledger_url, sink, "two")
+    deliver_all(ledger, sink)
+    assert sink.titles() == ["two", "three"]
+    two, three = sink.taken
+    assert three["thread_ts"] == two["ts"]
+
+
 def test_every_channel_has_its_own_pace_and_routes_decide_once(
     ledger: Ledger, sink: SlackSink
 ) -> None:
