@@ -20,8 +20,9 @@ from include.settings import Settings
 
 _EVERY = 0.5
 _AFTER_TROUBLE = 5.0
-# So long a record may wait for its place: whoever places another batch is done by then.
-_PATIENCE = 10.0
+# So long a record may wait for its place: whoever places another batch, or looks through the whole
+# of a large ledger for one, is done by then.
+_PATIENCE = 60.0
 
 
 class SealWatch:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import Select, select
 from sqlalchemy.engine import Connection
 
-from include.changes.ballot import count, open_ballot_of
+from include.changes.ballot import Ballot, count, open_ballot_of
 from include.changes.case import case_of
 from include.changes.change import load_change
 from include.changes.condition import refusals
@@ -45,7 +47,10 @@ def unblocked(desk: Desk) -> list[str]:
                 continue
             change = load_change(connection, name)
             way = forward(change)
-            case = case_of(change, connection, desk.clock(), desk.settings)
+            case = replace(
+                case_of(change, connection, desk.clock(), desk.settings),
+                catalogue_of=lambda: desk.catalogue,
+            )
             if way is not None and not refusals(judge(case, way)):
                 found.append(name)
     return found
@@ -61,10 +66,20 @@ def ask_anew(desk: Desk) -> list[str]:
     for name in found:
         with desk.unit() as unit:
             change = load_change(unit.connection, name, lock=True)
+            ballot = open_ballot_of(unit.connection, name)
+            if change.state != "authorizing" or ballot is None or _asks_only(ballot, seats):
+                # Somebody has decided it meanwhile, or asked anew.
+                unit.append("ballot.looked_at", change.subject, reason=change.state,
+                            message=f"{name} is {change.state}; nothing is asked anew")  # fmt: skip
+                continue
             message = "its ballot asks a seat that config/approvals.yaml has no more"
             advance(unit, desk.case(unit, change), "assessing", reason="seat_gone", message=message)
         desk.go_on(name)
     return found
+
+
+def _asks_only(ballot: Ballot, seats: Iterable[str]) -> bool:
+    return set(ballot.rule.asked) <= set(seats)
 
 
 def _open(*columns: Any) -> Select[Any]:

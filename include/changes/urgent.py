@@ -85,12 +85,14 @@ def look_after(desk: Desk) -> list[Call]:
     """
     end_overdue(desk)
     ask_anew(desk)
-    for change_id in unblocked(desk):
-        desk.settle(change_id)
     for change_id in ready(desk, urgent=True):
         desk.go_on(change_id)
     _remind(desk)
-    return _calls(desk)
+    calls = _calls(desk)
+    # Last: nothing that is approved already keeps a board from being called.
+    for change_id in unblocked(desk):
+        desk.settle(change_id)
+    return calls
 
 
 def _calls(desk: Desk) -> list[Call]:

@@ -19,8 +19,9 @@ _SECRET = re.compile(
 _SECRET_WORDS = frozenset({"pass", "creds", "tokens"})
 # What stands last in a name and makes it one about a secret.
 _ABOUT = frozenset(
-    {"age", "arn", "count", "days", "enabled", "expiry", "file", "hours", "length", "limit", "max",
-     "min", "minutes", "name", "path", "policy", "rotation", "seconds", "ttl"}
+    {"age", "algorithm", "arn", "count", "days", "enabled", "expiry", "file", "format", "hasher",
+     "hours", "length", "limit", "max", "min", "minutes", "mode", "name", "path", "policy",
+     "provider", "reset", "rotation", "seconds", "strength", "ttl", "type", "uri", "url"}
 )  # fmt: skip
 _LOOKS = re.compile(
     r"://[^/\s:@]*:[^/\s@]+@"

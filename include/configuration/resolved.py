@@ -97,11 +97,11 @@ def resolve(
         for name, value in placement.config.items():
             key = f"features.{name}"
             where = f"environments.{environment}.config.{name}"
+            meant = {"true": True, "false": False}.get(value, value)
             problems += [
                 Problem(file=label, key=where, message=message)
-                for _, message in clear_secrets(name, value)
+                for _, message in clear_secrets(name, meant)
             ]
-            meant = {"true": True, "false": False}.get(value, value)
             _set(values, origins, key, Origin(level="service", file=label, line=None, value=meant))
     for flip in flips:
         origin = Origin(level="flags", file=flip.change, line=None, value=flip.value)

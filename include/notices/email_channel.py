@@ -29,6 +29,9 @@ _MARKS = {
     Severity.CRITICAL: "[critical] ",
 }
 
+# At one in ten minutes about five days, after which mail servers, too, give up on a mailbox.
+_MOST_TRIES = 720
+
 
 class EmailChannel:
     """Mailboxes behind one mail server.
@@ -58,15 +61,20 @@ class EmailChannel:
         """
         del summary
         addressed = tuple(self._addresses(queued.notice))
-        recipients = addressed if queued.waiting is None else queued.waiting
-        if not recipients:
+        recipients = addressed
+        if queued.waiting is not None:
+            # Who is addressed no more gets it no more.
+            recipients = tuple(person for person in queued.waiting if person in addressed)
+        if not addressed:
             raise DeliveryError("there is nobody to write to", for_good=True)
-        message = mail(queued, self._sender, addressed or recipients)
+        message = mail(queued, self._sender, addressed)
         behind = [person for person in recipients if person in queued.behind]
         in_turn = [person for person in recipients if person not in queued.behind]
         refused = self._send(message, in_turn) if in_turn else {}
         never = sorted(person for person, (code, _) in refused.items() if code >= 500)
         now = sorted(set(refused) - set(never))
+        if queued.attempts >= _MOST_TRIES:
+            never, now = sorted(refused), []
         nobody = len(refused) == len(in_turn) and set(addressed) <= set(recipients)
         if nobody and not (now or behind):
             raise DeliveryError(_said("takes nothing for", never, refused), for_good=True)
@@ -76,7 +84,10 @@ class EmailChannel:
             said += [f"refused: {_names(never)}"] if never else []
             # As long as nobody has it, it is still the notice of all of them.
             raise DeliveryError("; ".join(said), waiting=recipients if nobody else [*now, *behind])
-        remark = f"refused: {_names(never)}" if never else None
+        gone = sorted(set(queued.waiting or ()) - set(addressed))
+        said = [f"refused: {_names(never)}"] if never else []
+        said += [f"addressed no more: {_names(gone)}"] if gone else []
+        remark = "; ".join(said) or None
         return Arrived(id=str(message["Message-ID"]), opens=root is None, remark=remark)
 
     def _send(

@@ -40,6 +40,7 @@ _ADDS = re.compile(
 _GENERATED = re.compile(r"GENERATED ALWAYS AS ?\(")
 # Into these every value goes as it is.
 _TAKES_ALL = re.compile(r"(PG_CATALOG\.)?(TEXT|BOOLEAN|BOOL) ?")
+_DIRECTION = re.compile(r"( ASC| DESC)?( NULLS (FIRST|LAST))?$")
 _PLAIN_COLUMN = re.compile(
     r"[\w.$]+( COLLATE [\w.$]+)?( [\w.$]+)?( ASC| DESC)?( NULLS (FIRST|LAST))?"
 )
@@ -146,7 +147,10 @@ def _passes_without_value(name: str, bare: str) -> bool:
 def problem_of_index(definition: str) -> str | None:
     """Answer for what follows the table in a CREATE INDEX: older code's rows come into it."""
     columns, rest = inside(definition.partition("(")[2])
-    if not all(_PLAIN_COLUMN.fullmatch(column) for column in split(columns)):
+    if not all(
+        _PLAIN_COLUMN.fullmatch(column) or never_fails(_DIRECTION.sub("", column))
+        for column in split(columns)
+    ):
         return "is computed from what older code writes, and may fail for it"
     where = re.search(r"\bWHERE\b(.*)", rest)
     if where and not never_fails(where[1]):

@@ -42,7 +42,8 @@ class CommandResult:
     @property
     def killed(self) -> bool:
         """Return whether a signal ended it: then it has said neither yes nor no."""
-        return _SIGNALLED < self.status <= _SIGNALLED + signal.SIGRTMAX
+        # Below nothing: the leash itself was killed, and what it held with it.
+        return self.status < 0 or _SIGNALLED < self.status <= _SIGNALLED + signal.SIGRTMAX
 
     def describe(self) -> str:
         """Return the command and, where it failed, the end of what it said."""

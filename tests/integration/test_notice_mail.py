@@ -173,6 +173,36 @@ def test_who_cannot_take_it_for_the_moment_alone_gets_it_later(
     assert [state for _, state, _ in states(ledger)] == ["delivered"]
 
 
+def test_who_is_addressed_no_more_is_waited_for_no_more(
+    ledger: Ledger, room: tuple[Mailroom, int]
+) -> None:
+    mailroom, port = room
+    olga, dana = "olga@arocord.example", "dana@arocord.example"
+    mailroom.refused = {olga: "452 mailbox full"}
+    say(ledger, "one")
+    assert deliver_queued(ledger, {"mail": channel(port, dana, olga)}, NOW).remaining == 1
+    later = NOW + timedelta(minutes=1)
+    assert deliver_queued(ledger, {"mail": channel(port, dana)}, later).count == 1
+    assert states(ledger) == [("mail", "delivered", f"addressed no more: {olga}")]
+    assert mailroom.to == [[dana]]
+
+
+def test_a_mailbox_that_is_full_for_days_is_given_up(
+    ledger: Ledger, room: tuple[Mailroom, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("include.notices.email_channel._MOST_TRIES", 2)
+    mailroom, port = room
+    olga, dana = "olga@arocord.example", "dana@arocord.example"
+    mailroom.refused = {olga: "452 mailbox full"}
+    say(ledger, "one")
+    mail = {"mail": channel(port, dana, olga)}
+    for day in range(2):
+        assert deliver_queued(ledger, mail, NOW + timedelta(days=day)).count == 0
+    assert deliver_queued(ledger, mail, NOW + timedelta(days=2)).count == 1
+    assert states(ledger) == [("mail", "delivered", f"refused: {olga}")]
+    assert mailroom.to == [[dana]]
+
+
 def test_who_waits_holds_up_nobody_else_and_gets_everything_in_order(
     ledger: Ledger, room: tuple[Mailroom, int]
 ) -> None:

@@ -13,6 +13,7 @@ from include.services.sql_text import statements
 from include.settings import ROOT
 
 EXPANDS = [
+    "CREATE INDEX CONCURRENTLY i ON users (lower(email) DESC NULLS LAST, name)",
     "CREATE TABLE a (id int); CREATE INDEX ON a (id);",
     "ALTER TABLE a ADD COLUMN note text",
     "ALTER TABLE a ADD note text NOT NULL DEFAULT '', ADD COLUMN b int CHECK (b IN (1, 2))",

@@ -54,6 +54,11 @@ def test_a_command_ends_with_its_own_status(tmp_path: Path, script: str, status:
     assert "said\n" in (tmp_path / "log").read_text()
 
 
+def test_a_command_whose_leash_is_killed_was_killed(tmp_path: Path) -> None:
+    ended = run(tmp_path, "sh", "-c", "kill -9 $PPID; sleep 60")
+    assert (ended.ok, ended.killed) == (False, True)
+
+
 def test_a_command_gets_nothing_of_our_environment(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -23,6 +23,7 @@ _GIVEN = re.compile(rf"(\w+) ?\( ?{_NAME} ?[,)]")
 _OF_AN_ATTRIBUTE = frozenset({"numeric", "string", "boolean", "lower", "upper", "substring"})
 # Every metric has this name; it is the value that may be misspelt.
 _METRIC = re.compile(rf"\bmetricName ?(?:=|LIKE) ?{_TEXT}", re.IGNORECASE)
+_EITHER = re.compile(r"\bOR\b", re.IGNORECASE)
 _KEYWORDS = "and or not in is like rlike where select from true false null metricname timestamp"
 _WORDS = frozenset(_KEYWORDS.split())
 
@@ -51,7 +52,10 @@ def controls(query: str) -> tuple[str, ...]:
             found[f"{every} WHERE metricName = '{plain}'"] = None
         else:
             asked.append(name)
-    for name in asked:
-        if name.lower() not in _WORDS:
-            found[f"{every} WHERE {name} IS NOT NULL"] = None
+    known = [f"{name} IS NOT NULL" for name in dict.fromkeys(asked) if name.lower() not in _WORDS]
+    if _EITHER.search(text):
+        # Agents call one thing by different names: one that is reported is enough.
+        known = [" OR ".join(known)] if known else []
+    for condition in known:
+        found[f"{every} WHERE {condition}"] = None
     return tuple(found) or (every,)

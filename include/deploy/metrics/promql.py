@@ -14,6 +14,7 @@ _SELECTOR = re.compile(r"(?P<name>[A-Za-z_:][\w:]*)?\s*\{(?P<labels>[^}]*)\}")
 _PRESENT = re.compile(r"([A-Za-z_]\w*)\s*=~?")
 _RANGE = re.compile(r"\[[^\]]*\]")
 _BARE = re.compile(r"(?<![\w.:])[A-Za-z_:][\w:]*(?![\w:]|\s*\()")
+_EITHER = re.compile(r"\bor\b", re.IGNORECASE)
 _KEYWORDS = "and or unless by without on ignoring group_left group_right bool offset inf nan atan2"
 _WORDS = frozenset(_KEYWORDS.split())
 
@@ -37,4 +38,7 @@ def controls(query: str) -> tuple[str, ...]:
     for name in _BARE.findall(rest):
         if name.lower() not in _WORDS:
             found[f"count({name}{{}})"] = None
+    if found and _EITHER.search(rest):
+        # Of what may be the one or the other, one that is known is enough.
+        return (" or ".join(found),)
     return tuple(found)

@@ -39,6 +39,10 @@ _STRATEGIC = "application/strategic-merge-patch+json"
 _TRIES = 5
 
 
+# Seconds after which a Deployment's controller has seen what was written to it.
+_CONTROLLER = 30.0
+
+
 class KubernetesTarget:
     """One service in one environment of a cluster; see `Target` for what each call promises.
 
@@ -118,7 +122,15 @@ class KubernetesTarget:
         if present == wanted:
             return
         for slot in Colour:
-            if wanted[slot] > present[slot] and not self._available(self._deployment(slot)):
+            if wanted[slot] <= present[slot]:
+                continue
+            # The fence is a change of the Deployment, too: its controller has to have seen that.
+            wait_until(
+                lambda slot=slot: _observed(self._deployment(slot)),  # type: ignore[misc]
+                min(self._timeout, _CONTROLLER),
+                lambda slot=slot: self._not_available(slot),  # type: ignore[misc]
+            )
+            if not self._available(self._deployment(slot)):
                 raise TargetError(f"{self._not_available(slot)}; the traffic stays where it is")
         self._write_route(fence, wanted)
         found = self.weights()
@@ -236,7 +248,7 @@ class KubernetesTarget:
 
     def _available(self, found: Mapping[str, Any]) -> bool:
         status, wanted = found.get("status", {}), found["spec"].get("replicas", 0)
-        if status.get("observedGeneration", 0) < found["metadata"]["generation"]:
+        if not _observed(found):
             # What the controller says is about what was there before.
             return False
         for condition in status.get("conditions", ()):
@@ -383,3 +395,9 @@ class KubernetesTarget:
             return document
         said = document.get("message") if isinstance(document, dict) else answer.text[:200]
         raise TargetError(f"the cluster's API answers {answer.status_code}: {said}")
+
+
+def _observed(found: Mapping[str, Any]) -> bool:
+    """Return whether the Deployment's controller has seen it as it is."""
+    seen = found.get("status", {}).get("observedGeneration", 0)
+    return bool(seen >= found["metadata"]["generation"])

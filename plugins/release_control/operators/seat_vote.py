@@ -51,7 +51,7 @@ class SeatVoteOperator(HITLOperator):
         from include.errors import RequestError
         from include.notices import texts
         from include.people import load_people
-        from include.releases.phases.cab import seat_requests, voted_before
+        from include.releases.phases.cab import hash_shown, seat_requests, voted_before
 
         train = board(context)
         if (before := voted_before(train, self.seat)) is not None:
@@ -62,6 +62,11 @@ class SeatVoteOperator(HITLOperator):
         except RequestError as error:
             raise AirflowFailException(str(error)) from error
         asked = next((item for item in requests if item["seat"] == self.seat), None)
+        # Airflow keeps a task's first form, also for its next try.
+        if hash_shown(train, self.seat) not in ("", asked["content_hash"] if asked else ""):
+            raise AirflowFailException(
+                f"{self.seat} was shown another content than {train.release}'s change has now"
+            )
         if asked is None:
             raise AirflowFailException(f"the plan of {train.release} asks no seat {self.seat!r}")
         self.title, self.subject, self.body = asked["title"], asked["subject"], asked["body"]

@@ -31,9 +31,10 @@ _LATER = 1.0
 
 
 class _Courier:
-    """Whether one of the triggers here is going to deliver: it delivers for all of them."""
+    """The one delivery that waits here, for all who enter before it begins; a task of the process,
+    since Airflow ends a trigger's own once its event is known."""
 
-    waits = False
+    waiting: asyncio.Future[None] | None = None
 
 
 class WindowEntryTrigger(CalendarTrigger):
@@ -100,13 +101,16 @@ def _ledger(url: str) -> Ledger:
 
 
 async def _deliver(ledger: Ledger) -> None:
-    if _Courier.waits:
-        return
-    _Courier.waits = True
+    if _Courier.waiting is None:
+        _Courier.waiting = asyncio.ensure_future(_deliver_later(ledger))
+        await asyncio.shield(_Courier.waiting)
+
+
+async def _deliver_later(ledger: Ledger) -> None:
     try:
         await asyncio.sleep(_LATER)
     finally:
         # Before it begins: what is queued from here on, another one delivers.
-        _Courier.waits = False
+        _Courier.waiting = None
     # Not on the thread on which others enter: a channel may hang.
     await sync_to_async(deliver_calmly, thread_sensitive=False)(ledger)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from airflow.sdk.exceptions import AirflowSkipException, ErrorType
+from airflow.providers.standard.operators import hitl
+from airflow.sdk.exceptions import AirflowSkipException, ErrorType, TaskAwaitingInput
 from airflow.sdk.execution_time import task_runner
 from airflow.sdk.execution_time.comms import (
     DagRunStateResult,
@@ -17,9 +18,11 @@ from airflow.sdk.execution_time.comms import (
 
 from include.changes.broken_run import MOST
 from include.changes.implementing import implement
+from include.changes.meeting import open_meeting
 from include.changes.standstill import lead_back
 from include.ledger import schema
 from release_control.operators.change_request import CallBoardOperator
+from release_control.operators.seat_ballot import SeatBallotOperator
 from release_control.operators.urgent_changes import BeginAgainOperator, StartEmergenciesOperator
 from tests.dags.airflow_parts import Instance, context
 from tests.integration.changes.office import MONDAY, Office
@@ -76,6 +79,26 @@ def test_a_board_that_was_called_is_not_called_again_by_a_second_try(airflow: Su
         CallBoardOperator(task_id="call_board", assessed={**assessed, "type": "normal"}).execute(
             context(Instance("call_board", dag_id="change_request"))
         )
+
+
+def test_a_seat_is_not_asked_about_more_than_its_form_has_shown(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Airflow keeps a task's first form, also for its next try."""
+    monkeypatch.setattr(hitl, "upsert_hitl_detail", lambda **question: None)
+    change, _ = office.submit()
+    assert open_meeting(office.desk(), "run-1", None)
+    asked = SeatBallotOperator(
+        task_id="approve_change", change=change.id, seat="technical_lead", title="Technical Lead"
+    )
+    here = context(Instance("approve_change", dag_id="cab_ballot"))
+    for _ in range(2):
+        with pytest.raises(TaskAwaitingInput):
+            asked.execute(here)
+    edited, _ = office.edit(change, description="Something else")
+    assert edited.state == "authorizing"
+    with pytest.raises(AirflowSkipException, match="nothing to ask"):
+        asked.execute(here)
 
 
 def test_a_run_that_fails_begins_again_and_one_that_runs_is_left_alone(

@@ -200,6 +200,16 @@ def test_a_seat_is_shown_what_the_ledger_says_and_signs_that(
     assert "has changed since it was shown" in refused["message"]
 
 
+def test_a_seat_is_not_asked_about_more_than_its_form_has_shown(train_station: Station) -> None:
+    """Airflow keeps a task's first form, also for its next try."""
+    operator = seat(train_station)
+    with train_station.train(begin=False).unit() as unit:
+        unit.execute(update(schema.change).values(content_hash="sha256:another"))
+        unit.append("test.arranged", Subject(kind="change", id="x"), message="arranged")
+    with pytest.raises(AirflowFailException, match="was shown another content"):
+        operator.execute(context(Instance("approve_cab")))
+
+
 @pytest.mark.parametrize("task", [uat, None])
 def test_what_is_answered_is_not_asked_again_by_a_task_that_was_killed_after_it(
     train_station: Station, asked: list[dict[str, Any]], task: Any

@@ -33,6 +33,7 @@ class FakeKubernetes:
         self.before: Callable[[str, str, Any], None] | None = None
         self._version = 0
         self._looks: dict[str, int] = {}
+        self._unseen: dict[str, int] = {}
         self._lock = Lock()
 
     def deployment(self, name: str) -> str:
@@ -153,12 +154,20 @@ class FakeKubernetes:
             if changed["spec"] != present["spec"]:
                 changed["metadata"]["generation"] = present["metadata"]["generation"] + 1
                 self._looks[path] = 0
+            elif _annotations(changed) != _annotations(present):
+                # A Deployment's annotations are copied to its replica sets: a change like others,
+                # by which no pod is touched.
+                changed["metadata"]["generation"] = present["metadata"]["generation"] + 1
+                self._unseen[path] = _LOOKS
             self.objects[path] = changed
             return 200, copy.deepcopy(changed)
 
     def _control(self, path: str, found: dict[str, Any]) -> None:
         """Do a little of what the controllers of a cluster do all the time."""
         if found["kind"] != "Deployment":
+            return
+        if self._unseen.get(path) and self._looks.get(path, _LOOKS + 1) > _LOOKS:
+            self._unseen[path] -= 1
             return
         looks = self._looks[path] = self._looks.get(path, 0) + 1
         wanted = found["spec"]["replicas"]
@@ -186,6 +195,11 @@ class FakeKubernetes:
             status["observedGeneration"] = found["metadata"]["generation"] - 1
             status["replicas"] = max(wanted, 1)
         found["status"] = status
+
+
+def _annotations(found: dict[str, Any]) -> Any:
+    deployment = found["kind"] == "Deployment"
+    return found["metadata"].get("annotations") if deployment else None
 
 
 def _merged(present: Any, patch: Any) -> Any:

@@ -502,6 +502,14 @@ def test_an_older_fence_can_do_nothing(place: Place) -> None:
     target.set_weights({BLUE: 0, GREEN: 100}, 7)
 
 
+def test_traffic_goes_back_under_a_newer_fence_without_staging_anew(place: Place) -> None:
+    target = place.target
+    target.stage(place.make("2.3.0"), GREEN, 2)
+    target.set_weights({GREEN: 100, BLUE: 0}, 2)
+    target.set_weights({GREEN: 0, BLUE: 100}, 3)
+    assert target.weights() == {GREEN: 0, BLUE: 100}
+
+
 def test_a_deploy_that_is_overtaken_by_a_newer_one_is_told_so(cloud: Place) -> None:
     assert cloud.delay is not None
     target, newer = cloud.target, cloud.make("2.4.0")

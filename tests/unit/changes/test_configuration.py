@@ -100,6 +100,16 @@ def test_what_is_no_secret_is_taken(config: ConfigCopy, line: str) -> None:
     resolve(config.settings, "hims-api", "production")
 
 
+@pytest.mark.parametrize(
+    "config_line", ['{password_reset: "true"}', '{password_reset_url: "https://x.example/reset"}']
+)
+def test_a_flag_about_secrets_is_none(config: ConfigCopy, config_line: str) -> None:
+    config.replace(
+        "services/hims-api.yaml", 'config: {telemedicine: "true"}', f"config: {config_line}"
+    )
+    resolve(config.settings, "hims-api", "production")
+
+
 def test_a_secret_that_a_service_is_started_with_is_refused(config: ConfigCopy) -> None:
     config.replace(
         "services/hims-api.yaml", 'config: {telemedicine: "true"}', "config: {api_token: abc}"

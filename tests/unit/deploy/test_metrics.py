@@ -208,6 +208,7 @@ def test_errors_of_a_series_that_nobody_has_seen_are_lost() -> None:
             ['count({job!=""})'],
         ),
         ("sum(x{}) - x", ["count(x{})"]),
+        ('sum(x{a="b"} or y)', ['count(x{a!=""}) or count(y{})']),
         ("vector(0)", []),
     ],
 )
@@ -314,6 +315,13 @@ def test_an_nrql_query_s_attributes_are_asked_for_whatever_their_values(
         (
             "SELECT count(*) FROM Metric WHERE metricName = 'a.b'",
             ["SELECT count(*) FROM Metric WHERE metricName = 'a.b'"],
+        ),
+        (
+            "SELECT count(*) FROM T WHERE httpResponseCode >= 500 OR http.statusCode >= 500",
+            [
+                "SELECT count(*) FROM T WHERE httpResponseCode IS NOT NULL"
+                " OR http.statusCode IS NOT NULL"
+            ],
         ),
         ("SELECT sum(n) FROM (SELECT count(*) AS n FROM T)", []),
         ("SELECT count(*) FROM lookup(t) WHERE a = 1", []),
