@@ -12,9 +12,11 @@ from airflow.listeners import hookimpl
 def on_starting(component: Any) -> None:
     """Let a triggerer tell of what has fired when it fires.
 
-    Airflow does not say what starts, but only a triggerer has imported what runs triggers.
+    Airflow does not say what starts, but for tasks; and only a triggerer has imported what runs
+    triggers.
     """
-    if "airflow.jobs.triggerer_job_runner" in sys.modules:
+    task = type(component).__name__ == "TaskRunnerMarker"
+    if not task and "airflow.jobs.triggerer_job_runner" in sys.modules:
         from release_control.prompt_triggers import tell_promptly
 
         tell_promptly()
