@@ -112,8 +112,8 @@ def once_it_answers(work: Callable[[], T]) -> T:
     """Do `work`, from the start again while the ledger is away or a file of config/ cannot be used,
     for at most ten minutes.
 
-    Human tasks have no retries, and what a person has answered must not be lost to a restart of
-    the ledger's database, or to a file that somebody is just writing. `work` may be begun more than
+    A try that fails asks people anew: what they have answered must not be lost to a restart of the
+    ledger's database, or to a file that somebody is just writing. `work` may be begun more than
     once.
     """
     from include.errors import ConfigError, LedgerAway
